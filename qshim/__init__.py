@@ -1,0 +1,7 @@
+"""qshim: QEMU's memory model and monitors, without QEMU."""
+
+from __future__ import annotations
+
+__all__ = ["__version__"]
+
+__version__ = "0.1.0"

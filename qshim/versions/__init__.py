@@ -1,0 +1,56 @@
+"""What differs between QEMU *binaries*: one frozen `Quirks` value for each dialect.
+
+Nobody compares version numbers elsewhere: code asks for the behaviour by its name. Every field says
+which release changed it, by spec section or by the binary where it was seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+__all__ = ["DEFAULT", "KNOWN", "Quirks", "quirks_for"]
+
+
+@dataclass(frozen=True, slots=True)
+class Quirks:
+    """The dialect of one QEMU release."""
+
+    label: str
+    """`7.2`, `10.0` or `11.1`."""
+    mtree_container_word: bool = False
+    """An unparented region that is not memory prints `container` instead of `i/o` (11.1; memory.md 6.2)."""
+    ramblock_shows_host: bool = True
+    """`info ramblock` has the HVA and RO columns (10.0; memory.md 5.5)."""
+    late_listener_gets_coalesced: bool = True
+    """A listener that registers late is told about coalesced areas and ioeventfds (10.0; memory.md 3.4)."""
+    eventfd_diff_needs_listener: bool = True
+    """ioeventfds are only diffed while some listener of the space wants them (10.0; memory.md 3.3)."""
+    debug_write_reaches_rom: bool = True
+    """An access with attrs.debug writes ROM directly (10.0; memory.md 7.1)."""
+
+
+V10_0 = Quirks("10.0")
+V7_2 = replace(
+    V10_0,
+    label="7.2",
+    ramblock_shows_host=False,
+    late_listener_gets_coalesced=False,
+    eventfd_diff_needs_listener=False,
+    debug_write_reaches_rom=False,
+)
+V11_1 = replace(V10_0, label="11.1", mtree_container_word=True)
+
+KNOWN: dict[str, Quirks] = {q.label: q for q in (V7_2, V10_0, V11_1)}
+DEFAULT = V11_1
+
+
+def quirks_for(major: int, minor: int) -> tuple[Quirks, bool]:
+    """The dialect for a QEMU version, and whether it is that version's own (False: nearest older one).
+
+    A version older than all known ones gets the oldest dialect.
+    """
+    exact = KNOWN.get(f"{major}.{minor}")
+    if exact is not None:
+        return exact, True
+    older = [q for q in KNOWN.values() if tuple(map(int, q.label.split("."))) <= (major, minor)]
+    return (older[-1] if older else V7_2), False
