@@ -255,8 +255,12 @@ class _Reader:
     def version(self, value: object) -> QemuVersion:
         members = self.mapping(value, "qemu")
         self.only(members, "qemu", ("major", "minor", "micro", "package"))
-        numbers = [self.integer(members.get(key, _MISSING), f"qemu {key}", 0, 999) for key in ("major", "minor", "micro")]
-        return QemuVersion(*numbers, package=self.string(members.get("package", ""), "qemu package"))
+        return QemuVersion(
+            major=self.integer(members.get("major", _MISSING), "qemu major", 0, 999),
+            minor=self.integer(members.get("minor", _MISSING), "qemu minor", 0, 999),
+            micro=self.integer(members.get("micro", _MISSING), "qemu micro", 0, 999),
+            package=self.string(members.get("package", ""), "qemu package"),
+        )
 
     def region(self, value: object, path: str) -> QomRegion:
         where = f"qom {path!r}"
