@@ -61,7 +61,7 @@ def _dispatch(words: list[str], qemu_argv: list[str] | None) -> int:
     if words and words[0] in COMMANDS:
         name = words[0]
         module = import_module(COMMANDS[name][0])
-        parser = argparse.ArgumentParser(prog=f"qshim {name}", description=module.__doc__.partition("\n\n")[0])
+        parser = argparse.ArgumentParser(prog=f"qshim {name}", description=(module.__doc__ or "").partition("\n\n")[0])
         module.configure(parser)
         args = parser.parse_args(words[1:])
         args.qemu_argv = qemu_argv
