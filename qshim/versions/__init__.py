@@ -27,6 +27,11 @@ class Quirks:
     """ioeventfds are only diffed while some listener of the space wants them (10.0; memory.md 3.3)."""
     debug_write_reaches_rom: bool = True
     """An access with attrs.debug writes ROM directly (10.0; memory.md 7.1)."""
+    json_incremental: bool = False
+    """QMP input is parsed token by token: an error comes at the offending token with `LINE:COL: ` in front, in new
+    words, and the rest of the message is swallowed (11.1; monitor.md 1.7)."""
+    status_shows_singlestep: bool = False
+    """query-status has the member `singlestep` (gone in 10.0; qmp-commands.jsonl)."""
 
 
 V10_0 = Quirks("10.0")
@@ -37,8 +42,9 @@ V7_2 = replace(
     late_listener_gets_coalesced=False,
     eventfd_diff_needs_listener=False,
     debug_write_reaches_rom=False,
+    status_shows_singlestep=True,
 )
-V11_1 = replace(V10_0, label="11.1", mtree_container_word=True)
+V11_1 = replace(V10_0, label="11.1", mtree_container_word=True, json_incremental=True)
 
 KNOWN: dict[str, Quirks] = {q.label: q for q in (V7_2, V10_0, V11_1)}
 DEFAULT = V11_1
