@@ -1,0 +1,268 @@
+"""A real QEMU as a peer: started paused or attached to, asked over QMP, and always ended when it was ours.
+
+A QEMU that we start talks over one end of a socket pair, so there is no socket file, no race for its
+appearance, and nobody else can connect. It runs in its own process group, is killed when its context
+ends for whatever reason, and is told by the kernel to die with us should we be killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from typing import IO, Any, TypeVar
+
+from qemu.qmp import ConnectError, ExecInterruptedError, ExecuteError, QMPClient, QMPError
+from qemu.qmp.protocol import StateError
+
+from qshim.errors import CompareError, QshimError, UsageError
+from qshim.recording.format import lines_of
+
+__all__ = ["MONITOR_ID", "Hung", "RealQemu", "Refused", "attached", "run", "started"]
+
+MONITOR_ID = "qshim-monitor"
+"""The id of our character device and monitor in a QEMU of ours."""
+
+ANSWER_SECONDS = 20.0
+"""How long one command may take before the QEMU counts as hung; the slowest seen took 5 s."""
+
+_START_SECONDS = 60.0
+_GREETING_SECONDS = 5.0
+# Runs between us and QEMU: asks the kernel to kill it when we die, then becomes it. PR_SET_PDEATHSIG
+# survives exec; code run in the forked child by subprocess itself would not be safe beside threads.
+_DIE_WITH_PARENT = (
+    "import ctypes, os, signal, sys\n"
+    "ctypes.CDLL(None).prctl(1, signal.SIGKILL)\n"
+    "os.getppid() == int(sys.argv[1]) or os._exit(1)\n"
+    "os.execv(sys.argv[2], sys.argv[2:])\n"
+)
+_Result = TypeVar("_Result")
+
+# without any handler, logging would print the library's warnings on stderr
+logging.getLogger("qemu.qmp").addHandler(logging.NullHandler())
+
+
+class Refused(QshimError):
+    """QEMU answered a command with an error; *error_class* and *description* are QEMU's."""
+
+    exit_status = 3
+
+    def __init__(self, command: str, error_class: str, description: str) -> None:
+        super().__init__(f"QEMU refuses {command}: {description}")
+        self.error_class = error_class
+        self.description = description
+
+
+class Hung(CompareError):
+    """QEMU did not answer *command* in time; it answers nothing else any more either."""
+
+    def __init__(self, who: str, command: str, seconds: float) -> None:
+        super().__init__(f"{who} did not answer `{command}` within {seconds:g} s")
+        self.command = command
+        self.seconds = seconds
+
+
+class RealQemu:
+    """An open QMP session with a real QEMU; made by `started` and `attached`."""
+
+    def __init__(self, client: QMPClient, who: str, process: _Process | None, answer_seconds: float) -> None:
+        self._client = client
+        self._process = process
+        self._answer_seconds = answer_seconds
+        self.who = who
+        """How messages name it."""
+
+    async def qmp(self, command: str, arguments: Mapping[str, object] | None = None) -> Any:
+        """What *command* returns.
+
+        :raises Refused: QEMU answered with an error.
+        :raises Hung: no answer in time.
+        :raises CompareError: the QEMU went away.
+        """
+        return await self._ask(command, command, arguments)
+
+    async def hmp(self, line: str) -> tuple[str, ...] | None:
+        """The lines that the HMP command *line* prints; None when this QEMU has no such command."""
+        text = await self._ask(line, "human-monitor-command", {"command-line": line})
+        lines = lines_of(str(text))
+        if lines and lines[0].startswith("unknown command: "):
+            return None
+        return lines
+
+    async def _ask(self, name: str, command: str, arguments: Mapping[str, object] | None) -> object:
+        try:
+            return await asyncio.wait_for(self._client.execute(command, arguments), self._answer_seconds)
+        except ExecuteError as error:
+            raise Refused(name, error.error_class, str(error)) from error
+        except TimeoutError:
+            raise Hung(self.who, name, self._answer_seconds) from None
+        except (ExecInterruptedError, StateError, OSError, EOFError) as error:
+            reason = self._process.last_words() if self._process else "the connection was closed"
+            raise CompareError(f"{self.who} went away during `{name}`: {reason}") from error
+
+
+@contextlib.asynccontextmanager
+async def started(
+    binary: str, argv: Sequence[str] = (), *, answer_seconds: float = ANSWER_SECONDS
+) -> AsyncIterator[RealQemu]:
+    """A QEMU of our own, paused before its first instruction; ended when the context ends.
+
+    *argv* are QEMU's options without its name. Added are -S, -display none and our monitor.
+
+    :raises UsageError: an option with which QEMU would escape.
+    :raises CompareError: it is missing, does not start, or refuses the command line.
+    """
+    path = shutil.which(binary)
+    if path is None:
+        raise CompareError(f"there is no program {binary} to start")
+    if any(word.lstrip("-") == "daemonize" for word in argv if word.startswith("-")):
+        raise UsageError("-daemonize would let QEMU run on without us; leave it out")
+    ours, theirs = socket.socketpair()
+    process: _Process | None = None
+    client: QMPClient | None = None
+    who = os.path.basename(path)
+    try:
+        with theirs:
+            process = _Process(path, argv, theirs.fileno())
+        client = QMPClient("qshim")
+        try:
+            await asyncio.wait_for(client.connect(ours), _START_SECONDS)
+        except TimeoutError:
+            raise CompareError(
+                f"{who} did not greet within {_START_SECONDS:g} s; does an option make it wait for a connection?"
+            ) from None
+        except (ConnectError, QMPError, OSError) as error:
+            raise CompareError(f"{who} did not start: {process.last_words()}") from error
+        yield RealQemu(client, who, process, answer_seconds)
+    finally:
+        if process is not None:
+            process.end()
+        if client is not None:
+            await _close(client)
+        ours.close()
+
+
+@contextlib.asynccontextmanager
+async def attached(address: str, *, answer_seconds: float = ANSWER_SECONDS) -> AsyncIterator[RealQemu]:
+    """A session with a running QEMU, which is left as it was.
+
+    *address* is the path of a unix socket or host:port.
+
+    :raises UsageError: *address* is neither.
+    :raises CompareError: nobody listens, or somebody else is connected already.
+    """
+    parsed: str | tuple[str, int] = address
+    if "/" not in address and ":" in address:
+        host, _, port = address.rpartition(":")
+        if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+            raise UsageError(f"{address} is no address: give the path of a unix socket or HOST:PORT")
+        parsed = (host.strip("[]"), int(port))
+    client = QMPClient("qshim")
+    try:
+        try:
+            await asyncio.wait_for(client.connect(parsed), _GREETING_SECONDS)
+        except TimeoutError:
+            raise CompareError(
+                f"the monitor at {address} did not greet within {_GREETING_SECONDS:g} s; "
+                "a QEMU monitor serves one client, so is another one connected?"
+            ) from None
+        except (ConnectError, QMPError, OSError) as error:
+            raise CompareError(f"cannot talk to a QEMU monitor at {address}: {_reason(error)}") from error
+        yield RealQemu(client, f"the QEMU at {address}", None, answer_seconds)
+    finally:
+        await _close(client)
+
+
+def run(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run *work* to its end, so that Ctrl-C, SIGTERM and SIGHUP unwind it and no QEMU is left behind."""
+    received: list[signal.Signals] = []
+
+    async def watched() -> _Result:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+
+        def stop(number: signal.Signals) -> None:
+            received.append(number)
+            task.cancel()
+
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, stop, number)
+        return await work
+
+    try:
+        return asyncio.run(watched())
+    except asyncio.CancelledError:
+        if not received:
+            raise
+        raise SystemExit(128 + received[0]) from None
+
+
+class _Process:
+    """The child process; stderr is kept for the sentence that says why it ended."""
+
+    def __init__(self, path: str, argv: Sequence[str], fd: int) -> None:
+        own = ["-S", "-display", "none", "-chardev", f"socket,id={MONITOR_ID},fd={fd}"]
+        own += ["-mon", f"chardev={MONITOR_ID},mode=control,id={MONITOR_ID}"]
+        shim = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid())] if sys.executable else []
+        self._name = os.path.basename(path)
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by end)
+        try:
+            self._child = subprocess.Popen(
+                [*shim, os.path.abspath(path), *argv, *own],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                pass_fds=(fd,),
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._stderr.close()
+            raise CompareError(f"cannot start {path}: {error.strerror}") from error
+
+    def last_words(self) -> str:
+        """Why it ended: the first line of its stderr that is no warning, else its exit status."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._child.wait(2)
+        self._stderr.seek(0)
+        lines = [line for line in self._stderr.read().decode(errors="replace").splitlines() if line.strip()]
+        told = next((line for line in lines if "warning: " not in line), None)
+        if told is not None:
+            # QEMU begins with its own name, which stands in our sentence already
+            head, _, rest = told.partition(": ")
+            return rest if "qemu" in head and rest else told
+        status = self._child.returncode
+        if status is None:
+            return "it closed its monitor"
+        return f"killed by signal {-status}" if status < 0 else f"it ended with exit status {status}"
+
+    def end(self) -> None:
+        """Kill it with everything it started, and reap it."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait()
+        self._stderr.close()
+
+
+async def _close(client: QMPClient) -> None:
+    # the reason for a broken connection was told already; here it only has to end
+    with contextlib.suppress(Exception, asyncio.TimeoutError):
+        await asyncio.wait_for(client.disconnect(), 5)
+
+
+def _reason(error: BaseException) -> str:
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    if isinstance(cause, EOFError):
+        return "the connection was closed before the greeting"
+    return str(cause) or type(cause).__name__
