@@ -47,6 +47,7 @@ def translate(
     space: AddressSpace, addr: int, length: int, is_write: bool, attrs: MemTxAttrs = ATTRS_UNSPECIFIED
 ) -> Place:
     """Find what answers at *addr*, IOMMUs followed; memory ends the piece at the end of its range."""
+    space.topology.lookups += 1
     for _ in range(_IOMMU_HOPS):
         view = space.view
         view.last_lookup = addr

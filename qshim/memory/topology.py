@@ -76,8 +76,8 @@ class Topology:
         self.ram = RAMList(page_bits, host_page)
         self.spaces: list[AddressSpace] = []
         self.listeners: list[MemoryListener] = []
-        self.generation = 0
-        """Counts published updates; what is derived from the views can be kept until it changes."""
+        self.lookups = 0
+        """Counts translations: each may move the MRU mark that dispatch texts show."""
         self.dirty_tracking = False
         self.uses_ioeventfds = False
         """Some region had an ioeventfd once; until then no update looks for them."""
@@ -85,6 +85,7 @@ class Topology:
         self.on_flush_coalesced: Callable[[], None] | None = None
         self.engaged: set[int] = set()
         """Identities of the owners whose registers are being accessed (memory.md 7.2, step 6)."""
+        self._changes = 0
         self._depth = 0
         self._update_pending = self._ioeventfds_pending = False
         self._stretches: list[tuple[MemoryRegion, int, int, bool]] = []
@@ -95,6 +96,11 @@ class Topology:
         self._showing: dict[MemoryRegion, dict[AddressSpace, None]] = {}
         self._asked: dict[AddressSpace, list[MemoryRegion]] = {}
         self._watchers: dict[MemoryRegion, dict[AddressSpace, None]] = {}
+
+    @property
+    def generation(self) -> int:
+        """Counts changes of any kind; what is derived from the memory can be kept until it changes."""
+        return self._changes + self.ram.version
 
     # --- transactions (memory.md 1.5) ---
 
@@ -144,6 +150,7 @@ class Topology:
         :param reshaped: which root somebody shows may depend on it.
         :param outside: it may be seen from outside although the region is disabled now.
         """
+        self._changes += 1
         if low < high:
             self._stretches.append((region, low, high, outside))
         if reshaped:
@@ -192,14 +199,14 @@ class Topology:
         space.index = self.spaces[-1].index + 1 if self.spaces else 0
         self.spaces.append(space)
         self._resolve(space)
-        self.generation += 1
+        self._changes += 1
         return self._view_of(space)
 
     def unregister(self, space: AddressSpace) -> None:
         """Remove *space*; its view goes with the last one that shows it."""
         self.spaces.remove(space)
         self._forget(space)
-        self.generation += 1
+        self._changes += 1
 
     def views(self) -> list[tuple[FlatView, list[AddressSpace]]]:
         """Each view with the address spaces that show it, by registration order of the first."""
@@ -250,7 +257,7 @@ class Topology:
         moved = self._resolve_again(reshaped)
         windows = self._redraw(stretches, reshaped)
         self._update_pending = self._ioeventfds_pending = False
-        self.generation += 1
+        self._changes += 1
         for listener in self.listeners:
             listener.begin()
         for space in self._concerned(moved, windows):
