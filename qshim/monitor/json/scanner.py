@@ -156,9 +156,9 @@ class Scanner:
         at = self._fast(data) if not self._state and not self._tokens else 0
         if at < len(data):
             self._exact(data, at)
-        self._base += len(data)
         if self._incremental:
-            self._count(self._base)
+            self._count(self._base + len(data))
+        self._base += len(data)
         self._chunk = b""
         return items
 

@@ -1,0 +1,157 @@
+"""A machine that can be asked: memory topology, identity, run state, events; and what of it is kept.
+
+A `Vm` knows nothing about monitors. Views make rows and text from it, commands change it, and
+whoever wants its events subscribes. Text made from the topology is kept here until the topology
+changes (`Vm.kept`), because HMP and QMP, on any number of connections, ask for the same text.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from qshim import versions
+
+if TYPE_CHECKING:
+    from qshim.memory.topology import Topology
+    from qshim.recording.format import Recording
+
+__all__ = ["Event", "Version", "Vm"]
+
+T = TypeVar("T")
+
+_PACKAGE = "qshim"
+_STATES_AT = {"reset": "prelaunch", "firmware": "paused", "running": "running"}
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What query-version answers. *package* says who built it; ours says qshim."""
+
+    major: int
+    minor: int
+    micro: int
+    package: str = _PACKAGE
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}.{self.micro}"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something happened: QMP's name, the moment (host wall clock), and data or None."""
+
+    name: str
+    seconds: int
+    microseconds: int
+    data: Mapping[str, object] | None = None
+
+
+class Vm:
+    """One machine."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        *,
+        quirks: versions.Quirks = versions.DEFAULT,
+        version: Version | None = None,
+        target: str = "x86_64",
+        machine: str = "none",
+        name: str | None = None,
+        uuid: str | None = None,
+        cpus: int = 0,
+        run_state: str = "prelaunch",
+    ) -> None:
+        """*version* defaults to the dialect's own with micro 0; *name* and *uuid* are None when not given."""
+        major, minor = (int(part) for part in quirks.label.split("."))
+        self.topology = topology
+        self.quirks = quirks
+        self.version = version or Version(major, minor, 0)
+        self.target = target
+        self.machine = machine
+        self.name = name
+        self.uuid = uuid
+        self.cpus = cpus
+        self.run_state = run_state
+        """A QMP RunState: `prelaunch`, `running`, `paused`, `shutdown` ..."""
+        self.ended = False
+        """Somebody asked the machine to quit; sessions answer nothing more."""
+        self._event_sinks: list[Callable[[Event], None]] = []
+        self._end_sinks: list[Callable[[], None]] = []
+        self._kept: dict[Hashable, object] = {}
+        self._kept_at = topology.generation
+
+    @classmethod
+    def from_recording(cls, recording: Recording, dialect: str | None = None) -> Vm:
+        """The machine of *recording* as live regions, speaking its own dialect or *dialect* (a label).
+
+        A recording of a QEMU that is no dialect of qshim speaks the nearest older one.
+
+        :raises RecordingError: the recording contradicts itself.
+        """
+        from qshim.recording.rebuild import rebuild
+
+        qemu = recording.qemu
+        if dialect is None:
+            quirks, _ = versions.quirks_for(qemu.major, qemu.minor)
+        else:
+            quirks = versions.KNOWN[dialect]
+        own = quirks.label == f"{qemu.major}.{qemu.minor}"
+        topology = rebuild(recording).topology
+        return cls(
+            topology,
+            quirks=quirks,
+            version=Version(qemu.major, qemu.minor, qemu.micro) if own or dialect is None else None,
+            target=recording.target or "x86_64",
+            machine=recording.machine or "none",
+            cpus=sum(space.name.startswith("cpu-memory-") for space in topology.spaces),
+            run_state=_STATES_AT[recording.when],
+        )
+
+    @property
+    def running(self) -> bool:
+        """Whether the guest executes."""
+        return self.run_state == "running"
+
+    def kept(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What *make* returned for *key* since the topology last changed; called at most once in between."""
+        generation = self.topology.generation
+        if generation != self._kept_at:
+            self._kept.clear()
+            self._kept_at = generation
+        if key not in self._kept:
+            self._kept[key] = make()
+        # each key is used with one function only, so its type is known
+        return self._kept[key]  # type: ignore[return-value]
+
+    def subscribe(self, on_event: Callable[[Event], None], on_end: Callable[[], None] | None = None) -> None:
+        """Call *on_event* for each event from now on, and *on_end* once when the machine quits."""
+        self._event_sinks.append(on_event)
+        if on_end is not None:
+            self._end_sinks.append(on_end)
+
+    def unsubscribe(self, on_event: Callable[[Event], None], on_end: Callable[[], None] | None = None) -> None:
+        """Undo `subscribe`; callables that were never subscribed are ignored."""
+        if on_event in self._event_sinks:
+            self._event_sinks.remove(on_event)
+        if on_end in self._end_sinks:
+            self._end_sinks.remove(on_end)
+
+    def emit(self, name: str, data: Mapping[str, object] | None = None) -> None:
+        """Tell every subscriber, in the order they came."""
+        seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+        event = Event(name, seconds, nanoseconds // 1000, data)
+        for sink in tuple(self._event_sinks):
+            sink(event)
+
+    def shutdown(self, reason: str) -> None:
+        """Quit: SHUTDOWN event with *reason* (a ShutdownCause), then the end. Only the first call counts."""
+        if self.ended:
+            return
+        self.ended = True
+        self.emit("SHUTDOWN", {"guest": False, "reason": reason})
+        for sink in tuple(self._end_sinks):
+            sink()
