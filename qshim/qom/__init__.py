@@ -1,0 +1,7 @@
+"""QEMU's object model: the composition tree and what hangs in it."""
+
+from __future__ import annotations
+
+from qshim.qom.object import QomError, QomObject
+
+__all__ = ["QomError", "QomObject"]

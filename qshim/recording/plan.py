@@ -43,6 +43,8 @@ class RegionPlan:
     """In list order: highest priority first, newest first among equals."""
     block: int | None = None
     """Index of the RAM block."""
+    contained: bool = False
+    """It is mapped in a container that no text shows (11.1 prints such a region as i/o, not container)."""
 
 
 @dataclass(frozen=True, slots=True)

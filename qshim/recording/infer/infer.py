@@ -120,7 +120,8 @@ class _Inference:
         hidden: tuple[int, ...] = ()
         if blocks is not None:
             hidden = assign_blocks(nodes, blocks)
-        regions = tuple(_region_plan(node) for node in nodes)
+        container_word = any(node.type == "container" for node in nodes)
+        regions = tuple(_region_plan(node, container_word) for node in nodes)
         space_plans = tuple(SpacePlan(name, node.index) for name, node in spaces)
         self.notes += dict.fromkeys(forest.notes)
         slots = _slots(scenes, spaces)
@@ -171,7 +172,8 @@ def _all_nodes(forest: Forest) -> list[Node]:
     return nodes
 
 
-def _region_plan(node: Node) -> RegionPlan:
+def _region_plan(node: Node, container_word: bool) -> RegionPlan:
+    contained = container_word and node.container is None and node.alias is None and node.type == "i/o"
     if node.alias is not None:
         kind = "alias"
     elif node.is_memory:
@@ -198,6 +200,7 @@ def _region_plan(node: Node) -> RegionPlan:
         parent=node.parent,
         children=tuple(child.index for child in node.children),
         block=node.block,
+        contained=contained,
     )
 
 
