@@ -8,14 +8,14 @@ changes (`Vm.kept`), because HMP and QMP, on any number of connections, ask for 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from qshim import versions
 
 if TYPE_CHECKING:
-    from qshim.memory.topology import Topology
+    from qshim.memory import AddressSpace, FlatRange, Topology
     from qshim.recording.format import Recording
 
 __all__ = ["Event", "Version", "Vm"]
@@ -64,8 +64,12 @@ class Vm:
         uuid: str | None = None,
         cpus: int = 0,
         run_state: str = "prelaunch",
+        slots: Iterable[tuple[AddressSpace, int, int]] = (),
     ) -> None:
-        """*version* defaults to the dialect's own with micro 0; *name* and *uuid* are None when not given."""
+        """*version* defaults to the dialect's own with micro 0; *name* and *uuid* are None when not given.
+
+        *slots*: the KVM memory slots as address space, start and size; none without KVM.
+        """
         major, minor = (int(part) for part in quirks.label.split("."))
         self.topology = topology
         self.quirks = quirks
@@ -79,10 +83,11 @@ class Vm:
         """A QMP RunState: `prelaunch`, `running`, `paused`, `shutdown` ..."""
         self.ended = False
         """Somebody asked the machine to quit; sessions answer nothing more."""
+        self._slots = frozenset(slots)
         self._event_sinks: list[Callable[[Event], None]] = []
         self._end_sinks: list[Callable[[], None]] = []
         self._kept: dict[Hashable, object] = {}
-        self._kept_at = topology.generation
+        self._kept_at = self._state()
 
     @classmethod
     def from_recording(cls, recording: Recording, dialect: str | None = None) -> Vm:
@@ -111,6 +116,10 @@ class Vm:
             run_state=_STATES_AT[recording.when],
         )
 
+    def accelerators(self, space: AddressSpace, r: FlatRange) -> tuple[str, ...]:
+        """`("KVM",)` where a KVM memory slot of *space* covers exactly *r* (memory.md 6.7)."""
+        return ("KVM",) if (space, r.start, r.size) in self._slots else ()
+
     @property
     def running(self) -> bool:
         """Whether the guest executes."""
@@ -118,14 +127,18 @@ class Vm:
 
     def kept(self, key: Hashable, make: Callable[[], T]) -> T:
         """What *make* returned for *key* since the topology last changed; called at most once in between."""
-        generation = self.topology.generation
-        if generation != self._kept_at:
+        state = self._state()
+        if state != self._kept_at:
             self._kept.clear()
-            self._kept_at = generation
+            self._kept_at = state
         if key not in self._kept:
             self._kept[key] = make()
         # each key is used with one function only, so its type is known
         return self._kept[key]  # type: ignore[return-value]
+
+    def _state(self) -> tuple[int, int]:
+        """What kept text depends on: the topology, and translations, which move the MRU mark of dispatch texts."""
+        return self.topology.generation, self.topology.lookups
 
     def subscribe(self, on_event: Callable[[Event], None], on_end: Callable[[], None] | None = None) -> None:
         """Call *on_event* for each event from now on, and *on_end* once when the machine quits."""

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
 from qshim import versions
-from qshim.memory.topology import Topology
+from qshim.memory import Topology
 from qshim.monitor.qmp.session import QmpSession
 from qshim.vm import Vm
 
 
 def empty_vm(dialect: str = "11.1", **identity: str) -> Vm:
     """A paused machine with no region."""
-    nothing = cast(Topology, SimpleNamespace(generation=0, spaces=(), ram=None))
-    return Vm(nothing, quirks=versions.KNOWN[dialect], cpus=1, name=identity.get("name"))
+    return Vm(Topology(), quirks=versions.KNOWN[dialect], cpus=1, name=identity.get("name"))
 
 
 class Conversation:

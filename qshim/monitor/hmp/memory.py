@@ -46,4 +46,4 @@ def ramblock_text(vm: Vm) -> str:
     """The text that `info ramblock` and x-query-ramblock share."""
     from qshim.views.ramblock import blocks, blocks_text
 
-    return blocks_text(blocks(vm))
+    return blocks_text(blocks(vm), vm.quirks)

@@ -1,0 +1,9 @@
+"""QEMU's command line as values: `options` reads it, `opts` knows the `key=value,...` dialect, `chardev` the
+descriptions of character devices. Whatever is not understood is refused by name, never ignored."""
+
+from __future__ import annotations
+
+from .chardev import SocketAddress
+from .options import CommandLine, Monitor, parse
+
+__all__ = ["CommandLine", "Monitor", "SocketAddress", "parse"]
