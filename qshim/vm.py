@@ -8,7 +8,7 @@ changes (`Vm.kept`), because HMP and QMP, on any number of connections, ask for 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,6 +16,7 @@ from qshim import versions
 
 if TYPE_CHECKING:
     from qshim.memory import AddressSpace, FlatRange, Topology
+    from qshim.qom import QomObject
     from qshim.recording.format import Recording
 
 __all__ = ["Event", "Version", "Vm"]
@@ -64,11 +65,14 @@ class Vm:
         uuid: str | None = None,
         cpus: int = 0,
         run_state: str = "prelaunch",
-        slots: Iterable[tuple[AddressSpace, int, int]] = (),
+        slots: Mapping[AddressSpace, frozenset[tuple[int, int]]] | None = None,
+        qom: QomObject | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
         """*version* defaults to the dialect's own with micro 0; *name* and *uuid* are None when not given.
 
-        *slots*: the KVM memory slots as address space, start and size; none without KVM.
+        *slots*: the KVM memory slots by address space as (start, size); None without KVM.
+        *qom*: the root of the object tree. *notes*: what was assumed about the machine, a sentence each.
         """
         major, minor = (int(part) for part in quirks.label.split("."))
         self.topology = topology
@@ -83,7 +87,9 @@ class Vm:
         """A QMP RunState: `prelaunch`, `running`, `paused`, `shutdown` ..."""
         self.ended = False
         """Somebody asked the machine to quit; sessions answer nothing more."""
-        self._slots = frozenset(slots)
+        self.qom = qom
+        self.notes = notes
+        self._slots = slots or {}
         self._event_sinks: list[Callable[[Event], None]] = []
         self._end_sinks: list[Callable[[], None]] = []
         self._kept: dict[Hashable, object] = {}
@@ -105,20 +111,26 @@ class Vm:
         else:
             quirks = versions.KNOWN[dialect]
         own = quirks.label == f"{qemu.major}.{qemu.minor}"
-        topology = rebuild(recording).topology
+        rebuilt = rebuild(recording)
+        topology = rebuilt.topology
         return cls(
             topology,
             quirks=quirks,
             version=Version(qemu.major, qemu.minor, qemu.micro) if own or dialect is None else None,
             target=recording.target or "x86_64",
             machine=recording.machine or "none",
-            cpus=sum(space.name.startswith("cpu-memory-") for space in topology.spaces),
-            run_state=_STATES_AT[recording.when],
+            name=_told(recording, "query-name", "name"),
+            uuid=_told(recording, "query-uuid", "UUID"),
+            cpus=_cpus(recording, topology),
+            run_state=_told(recording, "query-status", "status") or _STATES_AT[recording.when],
+            slots=rebuilt.slots,
+            qom=rebuilt.qom,
+            notes=rebuilt.notes,
         )
 
     def accelerators(self, space: AddressSpace, r: FlatRange) -> tuple[str, ...]:
         """`("KVM",)` where a KVM memory slot of *space* covers exactly *r* (memory.md 6.7)."""
-        return ("KVM",) if (space, r.start, r.size) in self._slots else ()
+        return ("KVM",) if (r.start, r.size) in self._slots.get(space, ()) else ()
 
     @property
     def running(self) -> bool:
@@ -168,3 +180,18 @@ class Vm:
         self.emit("SHUTDOWN", {"guest": False, "reason": reason})
         for sink in tuple(self._end_sinks):
             sink()
+
+
+def _told(recording: Recording, command: str, member: str) -> str | None:
+    """The text *member* of what *command* returned; None where the recording does not have it."""
+    reply = recording.qmp.get(command)
+    value = reply.get(member) if isinstance(reply, Mapping) else None
+    return value if isinstance(value, str) else None
+
+
+def _cpus(recording: Recording, topology: Topology) -> int:
+    cpus = recording.qmp.get("query-cpus-fast")
+    if isinstance(cpus, Sequence):
+        return len(cpus)
+    # each CPU has an address space of its own
+    return sum(space.name.startswith("cpu-memory-") for space in topology.spaces)

@@ -14,7 +14,7 @@ from qshim.edge.chardevs import ListeningSocket
 from qshim.monitor.qmp.session import QmpSession
 from qshim.vm import Vm
 
-__all__ = ["Server", "serve"]
+__all__ = ["Server", "log_to_stderr", "serve"]
 
 _READ_SIZE = 64 << 10
 _HIGH_WATER = 64 << 10
@@ -169,3 +169,8 @@ def serve(vm: Vm, monitors: Sequence[Monitor]) -> None:
     :raises UsageError: an address cannot be listened on.
     """
     asyncio.run(_serve(vm, monitors))
+
+
+def log_to_stderr(level: str) -> None:
+    """Print log records of *level* (`debug`, `info`, `warning`, `error`) and above on stderr."""
+    logging.basicConfig(level=level.upper(), stream=sys.stderr, format="qshim: %(message)s")
