@@ -228,16 +228,17 @@ class _Process:
             raise CompareError(f"cannot start {path}: {error.strerror}") from error
 
     def last_words(self) -> str:
-        """Why it ended: the first line of its stderr that is no warning, else its exit status."""
+        """Why it ended: the error on its stderr, else its exit status."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._child.wait(2)
         self._stderr.seek(0)
         lines = [line for line in self._stderr.read().decode(errors="replace").splitlines() if line.strip()]
-        told = next((line for line in lines if "warning: " not in line), None)
-        if told is not None:
-            # QEMU begins with its own name, which stands in our sentence already
-            head, _, rest = told.partition(": ")
-            return rest if "qemu" in head and rest else told
+        errors = [line for line in lines if "warning: " not in line]
+        # QEMU's errors begin with its name, which stands in our sentence already; the last one was fatal, unlike
+        # an earlier one about some module, and what follows it without the name is a hint or a library's remark
+        named = [rest for line in errors if (rest := line.partition(": ")[2]) and line.startswith("qemu")]
+        if named or errors:
+            return (named or errors)[-1]
         status = self._child.returncode
         if status is None:
             return "it closed its monitor"
