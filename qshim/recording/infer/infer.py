@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from qshim.errors import RecordingError
-from qshim.recording.format import FLAT_COMMAND, RAMBLOCK_COMMAND, TREE_COMMAND, Recording
+from qshim.recording.format import FLAT_COMMAND, RAMBLOCK_COMMAND, TREE_COMMAND, QomRegion, Recording
 from qshim.recording.infer.aliases import resolve_aliases
 from qshim.recording.infer.blocks import assign_blocks
 from qshim.recording.infer.lineup import with_owners
@@ -20,6 +20,7 @@ from qshim.recording.infer.terminate import SiblingOrder, settle_terminates, win
 from qshim.recording.parse import iommu_starts, parse_blocks, parse_flat, parse_tree
 from qshim.recording.plan import Plan, RegionPlan, SlotPlan, SpacePlan
 from qshim.rows import BlockRow, FlatRow, TreeRow
+from qshim.versions import DEFAULT, Quirks, quirks_for
 
 __all__ = ["flat_command", "infer", "infer_rows"]
 
@@ -57,14 +58,19 @@ def infer(recording: Recording) -> Plan:
         blocks = parse_blocks(recording.hmp[RAMBLOCK_COMMAND], name=RAMBLOCK_COMMAND)
     else:
         notes.append("no RAM blocks were recorded: each RAM region gets one of its own size")
-    return _Inference(recording, notes).run(tree, flat, blocks, iommus, page_bits)
+    quirks, _ = quirks_for(recording.qemu.major, recording.qemu.minor)
+    return _Inference(quirks, recording.qom, notes).run(tree, flat, blocks, iommus, page_bits)
 
 
 def infer_rows(
-    tree: TreeRow, flat: FlatRow | None = None, blocks: tuple[BlockRow, ...] | None = None, page_bits: int = 12
+    tree: TreeRow,
+    flat: FlatRow | None = None,
+    blocks: tuple[BlockRow, ...] | None = None,
+    page_bits: int = 12,
+    quirks: Quirks = DEFAULT,
 ) -> Plan:
     """Like `infer`, from rows alone; no region is known to be an IOMMU."""
-    return _Inference(None, []).run(tree, flat, blocks, None, page_bits)
+    return _Inference(quirks, {}, []).run(tree, flat, blocks, None, page_bits)
 
 
 def flat_command(recording: Recording) -> str | None:
@@ -91,8 +97,9 @@ def _tree(recording: Recording, notes: list[str]) -> TreeRow:
 
 
 class _Inference:
-    def __init__(self, recording: Recording | None, notes: list[str]) -> None:
-        self.recording = recording
+    def __init__(self, quirks: Quirks, qom: Mapping[str, QomRegion], notes: list[str]) -> None:
+        self.quirks = quirks
+        self.qom = qom
         self.notes = notes
 
     def run(
@@ -107,8 +114,8 @@ class _Inference:
         merge(forest)
         resolve_aliases(forest)
         nodes = _all_nodes(forest)
-        if self.recording is not None and self.recording.qom:
-            settle_sizes(nodes, self.recording.qom)
+        if self.qom:
+            settle_sizes(nodes, self.qom)
         if flat is None:
             spaces = [(name, root.node) for root in forest.groups for name in root.spaces]
             scenes: list[Scene] = []
@@ -120,8 +127,7 @@ class _Inference:
         hidden: tuple[int, ...] = ()
         if blocks is not None:
             hidden = assign_blocks(nodes, blocks)
-        container_word = any(node.type == "container" for node in nodes)
-        regions = tuple(_region_plan(node, container_word) for node in nodes)
+        regions = tuple(_region_plan(node, self.quirks.mtree_container_word) for node in nodes)
         space_plans = tuple(SpacePlan(name, node.index) for name, node in spaces)
         self.notes += dict.fromkeys(forest.notes)
         slots = _slots(scenes, spaces)
