@@ -7,17 +7,20 @@ name that decides everything.
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 from qshim.recording.infer.nodes import Forest, Node, Root, contradiction, walk
 
 __all__ = ["resolve_aliases"]
 
 
-def resolve_aliases(forest: Forest) -> None:
-    """Set `target` of every alias node.
+def resolve_aliases(forest: Forest, *, queue: bool = True) -> bool:
+    """Set `target` of every alias node; whether the order of the sections was needed for it.
 
     Where several sections share a name, one is preferred whose type is the alias's, into which the
-    alias fits, and whose owner is the same; on a tie the section that is not used yet. Texts whose
-    sections are in no order a queue could make are assigned by preference alone, with a note.
+    alias fits, and whose owner is the same or a near one; on a tie the section that is not used yet.
+    *queue* False leaves it at these preferences, as for texts whose sections are in no order that a
+    queue could make; a note tells.
 
     :raises RecordingError: an alias without section.
     """
@@ -32,15 +35,19 @@ def resolve_aliases(forest: Forest) -> None:
     if len(by_name) == len(forest.sections):
         for node in lines:
             node.target = forest.sections[by_name[node.alias.target][0]].node  # type: ignore[union-attr]
-    else:
-        _Queue(forest, by_name, lines).run()
+        return False
+    replay = _Queue(forest, by_name, lines)
+    states = replay.possible() if queue else None
+    if states is None:
+        forest.notes.append("equally named memory-region sections were told apart by owner, type and size")
+    replay.run(states)
+    return states is not None
 
 
 class _Queue:
     """Replays the queue; the state behind each line is the number of sections queued so far."""
 
     def __init__(self, forest: Forest, by_name: dict[str, list[int]], lines: list[Node]) -> None:
-        self.forest = forest
         self.sections: list[Root] = forest.sections
         self.by_name = by_name
         self.lines = lines
@@ -50,10 +57,8 @@ class _Queue:
             self.seen.append(id(node) in met)
             met.add(id(node))
 
-    def run(self) -> None:
-        states = self.possible()
-        if states is None:
-            self.forest.notes.append("the memory-region sections are in no order that QEMU prints")
+    def run(self, states: list[set[int]] | None) -> None:
+        """Choose a target for each alias; *states* are the `possible` counts, None when they do not matter."""
         count = 0
         unused = set(range(len(self.sections)))
         for at, node in enumerate(self.lines):
@@ -96,8 +101,16 @@ class _Queue:
         new = (count + 1,) if count in options and not self.seen[at] else ()
         return old + new
 
-    def fit(self, node: Node, section: int) -> tuple[bool, bool, bool]:
+    def fit(self, node: Node, section: int) -> tuple[bool, bool, bool, int]:
         assert node.alias is not None
         target = self.sections[section].node
         fits = node.size == 0 or node.alias.start + node.size <= target.size
-        return target.type == node.type, fits, target.owner == node.owner
+        return target.type == node.type, fits, target.owner == node.owner, _nearness(target, node)
+
+
+def _nearness(one: Node, other: Node) -> int:
+    """How many levels the owners' paths have in common."""
+    if one.owner is None or other.owner is None:
+        return 0
+    pairs = zip(one.owner.value.split("/"), other.owner.value.split("/"), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -101,6 +101,7 @@ class _Inference:
         self.quirks = quirks
         self.qom = qom
         self.notes = notes
+        self.used_queue = False
 
     def run(
         self,
@@ -110,9 +111,33 @@ class _Inference:
         iommus: Sequence[Sequence[int]] | None,
         page_bits: int,
     ) -> Plan:
+        try:
+            return self.attempt(tree, flat, blocks, iommus, page_bits, queue=True)
+        except RecordingError:
+            if not self.used_queue:
+                raise
+            try:
+                # the groups may have been put in another order than QEMU's; then the sections mislead
+                return self.attempt(tree, flat, blocks, iommus, page_bits, queue=False)
+            except RecordingError:
+                pass
+            raise
+
+    def attempt(
+        self,
+        tree: TreeRow,
+        flat: FlatRow | None,
+        blocks: tuple[BlockRow, ...] | None,
+        iommus: Sequence[Sequence[int]] | None,
+        page_bits: int,
+        *,
+        queue: bool,
+    ) -> Plan:
+        """All rules once; *queue*: the order of the sections is what QEMU printed."""
+        notes = list(self.notes)
         forest = forest_of(tree)
         merge(forest)
-        resolve_aliases(forest)
+        self.used_queue = resolve_aliases(forest, queue=queue)
         nodes = _all_nodes(forest)
         if self.qom:
             settle_sizes(nodes, self.qom)
@@ -123,23 +148,26 @@ class _Inference:
         else:
             scenes = assign_views(forest, flat)
             spaces = registration_order(scenes)
-        self.see(nodes, scenes, forest.owners and flat is not None and flat.owners, iommus)
+        owners = forest.owners and flat is not None and flat.owners
+        open_count = self.see(nodes, scenes, owners, iommus)
+        if open_count and scenes:
+            notes.append(f"{open_count} regions that no view shows: those without children terminate, others do not")
         hidden: tuple[int, ...] = ()
         if blocks is not None:
             hidden = assign_blocks(nodes, blocks)
         regions = tuple(_region_plan(node, self.quirks.mtree_container_word) for node in nodes)
         space_plans = tuple(SpacePlan(name, node.index) for name, node in spaces)
-        self.notes += dict.fromkeys(forest.notes)
+        notes += dict.fromkeys(forest.notes)
         slots = _slots(scenes, spaces)
-        return Plan(regions, space_plans, blocks or (), hidden, page_bits, slots, tuple(self.notes))
+        return Plan(regions, space_plans, blocks or (), hidden, page_bits, slots, tuple(notes))
 
     def default_roots(self, spaces: list[tuple[str, Node]]) -> None:
         for name, root in spaces:
             if name == "I/O" and root.terminates is None:
                 root.terminates = True  # memory.md 2.4: unclaimed ports belong to `io`
 
-    def see(self, nodes: list[Node], scenes: list[Scene], owners: bool, iommus: Sequence[Sequence[int]] | None) -> None:
-        """Rules 6 to 11."""
+    def see(self, nodes: list[Node], scenes: list[Scene], owners: bool, iommus: Sequence[Sequence[int]] | None) -> int:
+        """Rules 6 to 11; how many regions no view decided about."""
         parts: list[list[Piece]] = []
         for scene in scenes:
             if scene.node is None and scene.view.ranges:
@@ -152,14 +180,11 @@ class _Inference:
         open_count = order.default_terminates(nodes, pieces)
         order.apply()
         settle_readonly(pieces)
-        if open_count and scenes:
-            self.notes.append(
-                f"{open_count} regions that no view shows: those without children terminate, others do not"
-            )
         if iommus is not None:
             for part, starts in zip(parts, iommus, strict=True):
                 for start in starts:
                     self.mark_iommu(part, start)
+        return open_count
 
     def mark_iommu(self, part: list[Piece], start: int) -> None:
         there = [piece for piece in part if piece.shown is not None and piece.start <= start <= piece.shown.last]
