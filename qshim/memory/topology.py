@@ -325,12 +325,13 @@ class Topology:
     ) -> Iterator[tuple[MemoryRegion, int, int]]:
         """Follow each stretch up to the roots on display: (root, low, high) in the view's addresses."""
         stack = stretches
-        seen: set[tuple[MemoryRegion, int, int]] = set()
+        seen: set[tuple[MemoryRegion, int, int, bool]] = set()
         while stack:
-            region, low, high, outside = stack.pop()
-            if low >= high or (region, low, high) in seen:
+            stretch = stack.pop()
+            region, low, high, outside = stretch
+            if low >= high or stretch in seen:
                 continue
-            seen.add((region, low, high))
+            seen.add(stretch)
             if region in self._views:
                 yield region, region.addr + low, region.addr + high
             if not region.enabled and not outside:
