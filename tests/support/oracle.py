@@ -1,7 +1,7 @@
 """Which real QEMUs this machine has: those of tests/qemu/install.sh, then those in PATH.
 
 Tests that need one say with `needs(label, target)` what they would have checked; without the QEMU
-they are skipped with that sentence, never passed.
+they are skipped with that sentence, never passed. `python -m tests.support.oracle [TARGET...]` lists the paths.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -60,3 +61,10 @@ def _label(emulator: Path) -> str | None:
         return None
     match = re.search(r"version (\d+\.\d+)", told)
     return match[1] if match else None
+
+
+if __name__ == "__main__":
+    wanted = sys.argv[1:]
+    for (_, target), path in sorted(binaries().items()):
+        if not wanted or target in wanted:
+            print(path)
