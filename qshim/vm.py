@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from qshim import versions
 
@@ -27,8 +26,7 @@ _PACKAGE = "qshim"
 _STATES_AT = {"reset": "prelaunch", "firmware": "paused", "running": "running"}
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(NamedTuple):
     """What query-version answers. *package* says who built it; ours says qshim."""
 
     major: int
@@ -40,8 +38,7 @@ class Version:
         return f"{self.major}.{self.minor}.{self.micro}"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """Something happened: QMP's name, the moment (host wall clock), and data or None."""
 
     name: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from qshim.argv.opts import on_off, split
 from qshim.errors import UsageError
@@ -12,8 +12,7 @@ __all__ = ["SocketAddress", "parse_socket"]
 _MAX_PATH = 108
 
 
-@dataclass(frozen=True, slots=True)
-class SocketAddress:
+class SocketAddress(NamedTuple):
     """A listening socket: *path* for unix, *host* and *port* for TCP (port 0: any free one)."""
 
     path: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from qshim.argv.chardev import SocketAddress, parse_socket
 from qshim.argv.opts import split
@@ -12,16 +12,14 @@ from qshim.errors import UsageError
 __all__ = ["CommandLine", "Monitor", "parse"]
 
 
-@dataclass(frozen=True, slots=True)
-class Monitor:
+class Monitor(NamedTuple):
     """A QMP monitor on a listening socket."""
 
     address: SocketAddress
     pretty: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CommandLine:
+class CommandLine(NamedTuple):
     """What was asked for."""
 
     monitors: tuple[Monitor, ...] = ()
@@ -54,30 +52,29 @@ def parse(words: Sequence[str]) -> CommandLine:
     return line
 
 
-@dataclass(frozen=True, slots=True)
-class _Option:
+class _Option(NamedTuple):
     apply: Callable[[CommandLine, str, str], CommandLine]
     takes_value: bool = True
 
 
 def _qmp(line: CommandLine, option: str, value: str) -> CommandLine:
-    return replace(line, monitors=(*line.monitors, Monitor(parse_socket(option, value))))
+    return line._replace(monitors=(*line.monitors, Monitor(parse_socket(option, value))))
 
 
 def _qmp_pretty(line: CommandLine, option: str, value: str) -> CommandLine:
-    return replace(line, monitors=(*line.monitors, Monitor(parse_socket(option, value), pretty=True)))
+    return line._replace(monitors=(*line.monitors, Monitor(parse_socket(option, value), pretty=True)))
 
 
 def _stopped(line: CommandLine, option: str, value: str) -> CommandLine:
-    return replace(line, stopped=True)
+    return line._replace(stopped=True)
 
 
 def _name(line: CommandLine, option: str, value: str) -> CommandLine:
     for i, (key, member) in enumerate(split(value)):
         if member is None and i == 0:
-            line = replace(line, name=key)
+            line = line._replace(name=key)
         elif key == "guest" and member is not None:
-            line = replace(line, name=member)
+            line = line._replace(name=member)
         elif key not in ("process", "debug-threads") or member is None:
             raise UsageError(f"{option} {value}: Invalid parameter '{key}'")
     return line
@@ -89,7 +86,7 @@ def _uuid(line: CommandLine, option: str, value: str) -> CommandLine:
         c in "0123456789abcdefABCDEF" for c in digits
     ):
         raise UsageError(f"{option} {value}: failed to parse UUID string: wrong format")
-    return replace(line, uuid=value.lower())
+    return line._replace(uuid=value.lower())
 
 
 def _nothing(line: CommandLine, option: str, value: str) -> CommandLine:

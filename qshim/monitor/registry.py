@@ -8,8 +8,7 @@ do it says with `CommandError`, which the session turns into QEMU's error object
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from qshim.vm import Vm
@@ -29,8 +28,7 @@ class CommandError(Exception):
         self.class_ = class_
 
 
-@dataclass(frozen=True, slots=True)
-class Command(Generic[P, R]):
+class Command(NamedTuple, Generic[P, R]):
     """One row: a command, its parameters in QEMU's order, and the function that does it."""
 
     name: str

@@ -7,7 +7,7 @@ A parameter is an object with `read(cursor, later) -> value`; the rest of the co
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["BLANKS", "Cursor", "Flag", "LineError", "read_all"]
 
@@ -18,12 +18,14 @@ class LineError(Exception):
     """A command line that does not fit; the text is printed as it is, in front of the Try line."""
 
 
-@dataclass(slots=True)
 class Cursor:
     """A command line and the index of what has not been read yet."""
 
-    line: str
-    at: int
+    __slots__ = ("at", "line")
+
+    def __init__(self, line: str) -> None:
+        self.line = line
+        self.at = 0
 
     def skip_blanks(self) -> None:
         """Go on to the next character that is not white space."""
@@ -35,8 +37,7 @@ class Cursor:
         return self.line[self.at + ahead : self.at + ahead + 1]
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(NamedTuple):
     """`-x`: True where it stands at this place of the line."""
 
     name: str

@@ -44,7 +44,7 @@ def understand(dialect: str, line: str) -> tuple[Row, Mapping[str, object]] | No
 
     :raises LineError: with the text that the monitor prints instead.
     """
-    cursor = Cursor(line, 0)
+    cursor = Cursor(line)
     name = _word(cursor)
     if not name and not cursor.peek():
         return None

@@ -10,6 +10,7 @@ something, with the unfinished token kept so that a message costs the same in an
 from __future__ import annotations
 
 import re
+from functools import cache
 from json import JSONDecoder
 
 from .assemble import Assembler
@@ -29,23 +30,8 @@ _MAX_TEXT = 1023
 _START, _STRING, _ESCAPE, _WORD, _RECOVER = range(5)
 _SIGN, _ZERO, _DIGITS, _POINT, _FRACTION, _EXP, _EXP_SIGN, _EXP_DIGITS = range(5, 13)
 
-_TOKEN = re.compile(
-    rb"[ \t\r\n]*(?:"
-    rb"([{}\[\]:,])"
-    rb'|("[^"\\\x00-\x1f\xfe\xff]*+(?:\\[\x20-\xfd][^"\\\x00-\x1f\xfe\xff]*+)*+"'
-    rb"|'[^'\\\x00-\x1f\xfe\xff]*+(?:\\[\x20-\xfd][^'\\\x00-\x1f\xfe\xff]*+)*+')"
-    rb"|(-?(?:0|[1-9][0-9]*))(?=[^0-9.eE])"
-    rb"|(-?(?:0\.[0-9]+|[1-9][0-9]*(?:\.[0-9]+)?)(?:[eE][+-]?[0-9]+)?)(?=[^0-9.eE])"
-    rb"|([a-z]+)(?=[^a-z])"
-    rb")"
-)
 _KINDS = (None, None, '"', "i", "f", "k")
-_BLANK = re.compile(rb"[ \t\r\n]*")
-_RUNS = {
-    0x22: re.compile(rb'[^"\\\x00-\x1f\xfe\xff]*'),
-    0x27: re.compile(rb"[^'\\\x00-\x1f\xfe\xff]*"),
-}
-_RESYNC = re.compile(rb"[\[\]{}:,\x00-\x08\x0a-\x1f\xfe\xff]")
+_BLANKS = b" \t\r\n"
 
 _DIGIT = b"0123456789"
 _NUMBER_STEPS: dict[int, tuple[tuple[bytes, int], ...]] = {
@@ -67,6 +53,33 @@ _FIRST: dict[int, int] = {
     0x22: _STRING, 0x27: _STRING, 0x2D: _SIGN, 0x30: _ZERO,
     **dict.fromkeys(b"123456789", _DIGITS), **dict.fromkeys(range(0x61, 0x7B), _WORD),
 }  # fmt: skip
+
+
+class _Expressions:
+    """What the exact path looks for. Made on first use: most clients never leave the fast path, and start-up counts."""
+
+    def __init__(self) -> None:
+        in_double = rb'[^"\\\x00-\x1f\xfe\xff]*+'
+        in_single = rb"[^'\\\x00-\x1f\xfe\xff]*+"
+        escape = rb"\\[\x20-\xfd]"
+        self.token = re.compile(
+            rb"[ \t\r\n]*(?:"
+            rb"([{}\[\]:,])"
+            rb'|("' + in_double + rb"(?:" + escape + in_double + rb')*+"'
+            rb"|'" + in_single + rb"(?:" + escape + in_single + rb")*+')"
+            rb"|(-?(?:0|[1-9][0-9]*))(?=[^0-9.eE])"
+            rb"|(-?(?:0\.[0-9]+|[1-9][0-9]*(?:\.[0-9]+)?)(?:[eE][+-]?[0-9]+)?)(?=[^0-9.eE])"
+            rb"|([a-z]+)(?=[^a-z])"
+            rb")"
+        ).match
+        """A complete token; its group says the kind."""
+        self.blanks = re.compile(rb"[ \t\r\n]*").match
+        self.runs = {0x22: re.compile(in_double).match, 0x27: re.compile(in_single).match}
+        """The rest of a string by its delimiter, up to what needs care."""
+        self.resync = re.compile(rb"[\[\]{}:,\x00-\x08\x0a-\x1f\xfe\xff]").search
+
+
+_expressions = cache(_Expressions)
 
 
 class JsonError:
@@ -167,12 +180,13 @@ class Scanner:
     def _fast(self, data: bytes) -> int:
         """Take whole plain messages from the front; the index of the first byte not taken."""
         end = len(data)
-        match = _BLANK.match(data)
-        at = match.end() if match else 0
+        at = 0
+        while at < end and data[at] in _BLANKS:
+            at += 1
         if at == end or data[at] != 0x7B or not data.isascii() or b"\\u" in data:
             return at
         text = data.decode("ascii")
-        while at < end and text[at] == "{":
+        while at < end and data[at] == 0x7B:
             try:
                 value, after = _decode(text, at)
             except (ValueError, RecursionError):
@@ -181,19 +195,20 @@ class Scanner:
                 return at
             self._items.append(value)
             at = after
-            if at < end:
-                match = _BLANK.match(data, at)
-                at = match.end() if match else at
+            while at < end and data[at] in _BLANKS:
+                at += 1
         return at
 
     # -- bytes to tokens
 
     def _exact(self, data: bytes, at: int) -> None:
         end = len(data)
+        expressions = _expressions()
+        complete = expressions.token
         while at < end:
             state = self._state
             if not state:
-                match = _TOKEN.match(data, at)
+                match = complete(data, at)
                 if match is not None:
                     group = match.lastindex
                     assert group is not None
@@ -217,7 +232,7 @@ class Scanner:
                 else:
                     self._stray()
             elif state == _RECOVER:
-                found = _RESYNC.search(data, at)
+                found = expressions.resync(data, at)
                 if found is None:
                     return
                 at = found.start()
@@ -228,7 +243,7 @@ class Scanner:
 
     def _begin(self, data: bytes, at: int) -> int:
         """The first byte of a token that the expression could not take as a whole."""
-        match = _BLANK.match(data, at)
+        match = _expressions().blanks(data, at)
         at = match.end() if match else at
         if at == len(data):
             return at
@@ -242,7 +257,7 @@ class Scanner:
         return at + 1
 
     def _string(self, data: bytes, at: int) -> int:
-        match = _RUNS[self._quote].match(data, at)
+        match = _expressions().runs[self._quote](data, at)
         assert match is not None
         self._partial += match[0]
         at = match.end()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from qshim.monitor.json.writer import hash_order
 from qshim.monitor.registry import CommandError
@@ -11,8 +11,7 @@ from qshim.monitor.registry import CommandError
 __all__ = ["Argument", "Choice", "Kind", "ListOf", "Plain", "check", "unexpected_member"]
 
 
-@dataclass(frozen=True, slots=True)
-class Plain:
+class Plain(NamedTuple):
     """A JSON type under the name that QEMU's message gives it."""
 
     name: str
@@ -29,8 +28,7 @@ class Plain:
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """One of a fixed set of strings."""
 
     values: tuple[str, ...]
@@ -42,8 +40,7 @@ class Choice:
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class ListOf:
+class ListOf(NamedTuple):
     """A list, every element of one kind."""
 
     element: Kind
@@ -58,8 +55,7 @@ class ListOf:
 Kind = Plain | Choice | ListOf
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(NamedTuple):
     """A member of a command's arguments, in schema order."""
 
     name: str
