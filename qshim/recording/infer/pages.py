@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 
 from qshim.recording.format import Recording
-from qshim.recording.parse.flat import parse_dispatch
 from qshim.recording.parse.lines import Lines
 from qshim.rows import DispatchRow
 
@@ -29,6 +28,8 @@ def page_bits_of(lines: Sequence[str], name: str) -> int | None:
             bits = _power(int(match[2], 16) - int(match[1], 16) + 1)
             if bits is not None:
                 return bits
+    from qshim.recording.parse.dispatch import parse_dispatch  # few recordings need it
+
     parts = [at + 1 for at, line in enumerate(lines) if line == "  Dispatch"]
     ends = [next(end for end in range(at, len(lines) + 1) if end == len(lines) or not lines[end]) for at in parts]
     for _, at in sorted((end - at, at) for at, end in zip(parts, ends, strict=True)):

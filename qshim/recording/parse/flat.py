@@ -9,9 +9,9 @@ import re
 from collections.abc import Sequence
 
 from qshim.recording.parse.lines import SPAN, Lines, owner_pair
-from qshim.rows import DispatchRow, EntryRow, FlatRow, FlatViewRow, RangeRow, SectionRow, SpaceRow
+from qshim.rows import DispatchRow, FlatRow, FlatViewRow, RangeRow, SpaceRow
 
-__all__ = ["iommu_starts", "parse_dispatch", "parse_flat"]
+__all__ = ["iommu_starts", "parse_flat"]
 
 _SPACE = re.compile(r' AS "(.*)", root: (.*)')
 _ROOT = " Root memory region: "
@@ -20,15 +20,7 @@ _RANGE = re.compile(rf"  {SPAN} \(prio (-?\d+), (nv-)?(i/o|container|ramd|romd|r
 _OFFSET = re.compile(r" @([0-9a-f]{16})$")
 _KVM = " KVM"
 _DISPATCH = "  Dispatch"
-_SECTIONS = "    Physical sections"
-_SECTION = re.compile(
-    r"      #(\d+) @([0-9a-f]{16})\.\.([0-9a-f]{16}) (.*?)"
-    r"( \[unassigned\]| \[not dirty\]| \[ROM\]| \[watch\])?( \[ROOT\])?( \[MRU\])?( \[iommu\])?( alias=.*)?"
-)
-_MARKS = (" [unassigned]", " [not dirty]", " [ROM]", " [watch]")
-_NODES = re.compile(r"    Nodes \(9 bits per level, (\d+) levels\) ptr=\[(\d+)\] skip=(\d+)")
-_NODE = re.compile(r"      \[(\d+)\]")
-_ENTRY = re.compile(r"\t *(\d+)(?:\.\.(\d+) *| +) skip=(\d+)  ptr=(?:(NIL)|#(\d+)|\[(\d+)\])")
+_IOMMU = re.compile(r"      #\d+ @([0-9a-f]{16})\.\.[0-9a-f]{16} .* \[iommu\](?: alias=.*)?$")
 
 
 def parse_flat(
@@ -44,66 +36,6 @@ def parse_flat(
     return _Flat(Lines(name, text), kvm, dispatch).read()
 
 
-def parse_dispatch(lines: Lines) -> DispatchRow:
-    """One `Dispatch` part, *lines* standing behind its first line; they end up behind its last."""
-    texts = lines.lines
-    if lines.at >= len(texts) or texts[lines.at] != _SECTIONS:
-        lines.fail("the physical sections of the dispatch should start here", lines.at)
-    lines.at += 1
-    sections: list[SectionRow] = []
-    while lines.at < len(texts) and texts[lines.at].startswith("      #"):
-        sections.append(_section(lines, len(sections)))
-        lines.at += 1
-    head = _NODES.fullmatch(texts[lines.at]) if lines.at < len(texts) else None
-    if head is None:
-        lines.fail("the nodes of the dispatch should start here", lines.at)
-    lines.at += 1
-    nodes: list[tuple[EntryRow, ...]] = []
-    while lines.at < len(texts) and (match := _NODE.fullmatch(texts[lines.at])) is not None:
-        if int(match[1]) != len(nodes):
-            lines.fail(f"node [{len(nodes)}] should stand here", lines.at)
-        lines.at += 1
-        nodes.append(_entries(lines))
-    return DispatchRow(tuple(sections), tuple(nodes), int(head[1]), int(head[2]), int(head[3]))
-
-
-def _section(lines: Lines, index: int) -> SectionRow:
-    match = _SECTION.fullmatch(lines.lines[lines.at])
-    if match is None or int(match[1]) != index:
-        lines.fail(f"no line of physical section #{index}", lines.at)
-    mark = _MARKS[index] if index < len(_MARKS) else None
-    if match[5] != mark:
-        lines.fail(f"section #{index} should be marked '{mark or ''}'", lines.at)
-    name = None if match[4] == "(noname)" else match[4]
-    alias = None if match[9] is None else match[9][len(" alias=") :]
-    return SectionRow(
-        int(match[2], 16), int(match[3], 16), name,
-        match[6] is not None, match[7] is not None, match[8] is not None, alias,
-    )  # fmt: skip
-
-
-def _entries(lines: Lines) -> tuple[EntryRow, ...]:
-    texts = lines.lines
-    entries: list[EntryRow] = []
-    expected = 0
-    while lines.at < len(texts) and texts[lines.at].startswith("\t"):
-        match = _ENTRY.fullmatch(texts[lines.at])
-        if match is None:
-            lines.fail("no entry of a dispatch node", lines.at)
-        first, last, skip, nil, section, node = match.groups()
-        row = EntryRow(
-            int(first), int(last or first), int(skip), None if nil else int(section if section is not None else node)
-        )
-        if row.first != expected or row.last < row.first or (not nil and (section is not None) != (row.skip == 0)):
-            lines.fail("this entry does not continue the one before it", lines.at)
-        expected = row.last + 1
-        entries.append(row)
-        lines.at += 1
-    if expected != 512:
-        lines.fail(f"a node has 512 entries, this one ends after {expected}", lines.at)
-    return tuple(entries)
-
-
 def iommu_starts(text: str | Sequence[str]) -> tuple[tuple[int, ...], ...]:
     """Per view, where the sections tagged `[iommu]` start; cheap, reads nothing else of the dispatch."""
     found: list[list[int]] = []
@@ -111,9 +43,9 @@ def iommu_starts(text: str | Sequence[str]) -> tuple[tuple[int, ...], ...]:
         if line.startswith("FlatView #"):
             found.append([])
         elif "[iommu]" in line and found and line.startswith("      #"):
-            match = _SECTION.fullmatch(line)
-            if match is not None and match[8] is not None:
-                found[-1].append(int(match[2], 16))
+            match = _IOMMU.match(line)
+            if match is not None:
+                found[-1].append(int(match[1], 16))
     return tuple(map(tuple, found))
 
 
@@ -174,6 +106,8 @@ class _Flat:
         self.dispatches = True
         lines.at += 1
         if self.dispatch:
+            from qshim.recording.parse.dispatch import parse_dispatch
+
             return parse_dispatch(lines)
         while lines.at < len(texts) and texts[lines.at]:
             lines.at += 1
