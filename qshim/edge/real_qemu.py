@@ -233,7 +233,7 @@ class _Process:
             self._child.wait(2)
         self._stderr.seek(0)
         lines = [line for line in self._stderr.read().decode(errors="replace").splitlines() if line.strip()]
-        errors = [line for line in lines if "warning: " not in line]
+        errors = [line for line in lines if "warning: " not in line and "do you want to install" not in line]
         # QEMU's errors begin with its name, which stands in our sentence already; the last one was fatal, unlike
         # an earlier one about some module, and what follows it without the name is a hint or a library's remark
         named = [rest for line in errors if (rest := line.partition(": ")[2]) and line.startswith("qemu")]

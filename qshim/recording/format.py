@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -180,6 +179,8 @@ def save(recording: Recording, path: str | os.PathLike[str]) -> None:
 
     :raises RecordingError: the file cannot be written; what stood there before stays.
     """
+    import tempfile
+
     target = Path(path)
     data = dumps(recording)
     if target.name.endswith(".xz"):
