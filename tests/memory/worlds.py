@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from hypothesis import strategies as st
 
-from qshim.memory import AddressSpace, MemoryRegion, Topology
+from qshim.memory import AddressSpace, FlatRange, MemoryRegion, Topology
 from qshim.units import SPACE
 
 LOW, HIGH = 48, SPACE - 48
+Draw = Callable[[st.SearchStrategy[Any]], Any]
 ADDRESSES = st.one_of(st.integers(0, LOW), st.integers(0, LOW), st.integers(HIGH, SPACE - 1))
 SIZES = st.one_of(st.integers(0, 32), st.integers(1, 16), st.sampled_from([SPACE, SPACE - 1, SPACE - 8, 1 << 63]))
 PRIORITIES = st.integers(-2, 2)
@@ -32,7 +34,9 @@ class World:
     log: list[str] = field(default_factory=list)
 
 
-def make_region(topology: Topology, kind: str, name: str, size: int, target: MemoryRegion | None, offset: int):
+def make_region(
+    topology: Topology, kind: str, name: str, size: int, target: MemoryRegion | None, offset: int
+) -> MemoryRegion:
     """One region of a kind of `KINDS`; an alias without a target becomes I/O."""
     if kind == "alias" and target is not None:
         return MemoryRegion.alias_of(topology, name, target, offset, size)
@@ -69,7 +73,7 @@ def _map(container: MemoryRegion, child: MemoryRegion, addr: int, priority: int)
         container.add_subregion(child, addr, priority)
 
 
-def change(world: World, draw: st.DrawFn) -> None:
+def change(world: World, draw: Draw) -> None:
     """One random mutator call on a random region."""
     number = draw(st.integers(0, len(world.regions) - 1))
     region = world.regions[number]
@@ -115,8 +119,32 @@ def at(root: MemoryRegion, addr: int) -> tuple[MemoryRegion, int, bool, bool] | 
     return inside(root, addr, False, False)
 
 
-def points(ranges: tuple) -> list[int]:
+def points(ranges: tuple[FlatRange, ...]) -> list[int]:
     """Addresses at which a view of a world can change, and all near both ends."""
     edges = {edge + d for r in ranges for edge in (r.start, r.start + r.size) for d in (-1, 0, 1)}
     edges |= set(range(2 * LOW + 40)) | set(range(SPACE - 100, SPACE)) | {1 << 63, (1 << 63) - 1}
     return sorted(a for a in edges if 0 <= a < SPACE)
+
+
+def afresh(world: World) -> World:
+    """The same end state, built in a new topology without any history."""
+    built = World(Topology(page_bits=world.topology.page_bits))
+    twin: dict[MemoryRegion, MemoryRegion] = {}
+    for region in world.regions:
+        target = None if region.alias is None else twin[region.alias]
+        kind = (
+            "alias" if target else "iommu" if region.is_iommu else "romd" if region.rom_device
+            else "ram" if region.ram else "io" if region.terminates else "container"
+        )  # fmt: skip
+        copy = make_region(built.topology, kind, region.name or "", region.size, target, region.alias_offset)
+        copy.readonly, copy.nonvolatile = region.readonly, region.nonvolatile
+        copy.unmergeable, copy.romd_mode = region.unmergeable, region.romd_mode
+        copy.enabled, copy.addr, copy.dirty_log_mask = region.enabled, region.addr, region.dirty_log_mask
+        twin[region] = copy
+        built.regions.append(copy)
+    for region in world.regions:
+        for child in reversed(region.subregions):
+            twin[region].add_subregion(twin[child], child.addr, child.priority)
+    for space in world.spaces:
+        built.spaces.append(AddressSpace(built.topology, twin[space.root], space.name))
+    return built
