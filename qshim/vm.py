@@ -52,7 +52,7 @@ class Vm:
 
     def __init__(
         self,
-        topology: Topology,
+        topology: Topology | None,
         *,
         quirks: versions.Quirks = versions.DEFAULT,
         version: Version | None = None,
@@ -62,17 +62,16 @@ class Vm:
         uuid: str | None = None,
         cpus: int = 0,
         run_state: str = "prelaunch",
-        slots: Mapping[AddressSpace, frozenset[tuple[int, int]]] | None = None,
         qom: QomObject | None = None,
-        notes: tuple[str, ...] = (),
     ) -> None:
         """*version* defaults to the dialect's own with micro 0; *name* and *uuid* are None when not given.
 
-        *slots*: the KVM memory slots by address space as (start, size); None without KVM.
-        *qom*: the root of the object tree. *notes*: what was assumed about the machine, a sentence each.
+        *topology* is None only for a machine whose memory is still to be made (`from_recording`).
+        *qom*: the root of the object tree.
         """
         major, minor = (int(part) for part in quirks.label.split("."))
-        self.topology = topology
+        self._topology = topology
+        self._recording: Recording | None = None
         self.quirks = quirks
         self.version = version or Version(major, minor, 0)
         self.target = target
@@ -85,45 +84,69 @@ class Vm:
         self.ended = False
         """Somebody asked the machine to quit; sessions answer nothing more."""
         self.qom = qom
-        self.notes = notes
-        self._slots = slots or {}
+        self.notes: tuple[str, ...] = ()
+        """What was assumed about the machine, a sentence each."""
+        self._slots: Mapping[AddressSpace, frozenset[tuple[int, int]]] = {}
         self._event_sinks: list[Callable[[Event], None]] = []
         self._end_sinks: list[Callable[[], None]] = []
         self._kept: dict[Hashable, object] = {}
-        self._kept_at = self._state()
+        self._kept_at = (-1, -1)
 
     @classmethod
-    def from_recording(cls, recording: Recording, dialect: str | None = None) -> Vm:
+    def from_recording(cls, recording: Recording, dialect: str | None = None, *, later: bool = False) -> Vm:
         """The machine of *recording* as live regions, speaking its own dialect or *dialect* (a label).
 
-        A recording of a QEMU that is no dialect of qshim speaks the nearest older one.
+        A recording of a QEMU that is no dialect of qshim speaks the nearest older one. With *later*
+        the memory is made by `build`, or when somebody first asks for it.
 
         :raises RecordingError: the recording contradicts itself.
         """
-        from qshim.recording.rebuild import rebuild
-
         qemu = recording.qemu
         if dialect is None:
             quirks, _ = versions.quirks_for(qemu.major, qemu.minor)
         else:
             quirks = versions.KNOWN[dialect]
         own = quirks.label == f"{qemu.major}.{qemu.minor}"
-        rebuilt = rebuild(recording)
-        topology = rebuilt.topology
-        return cls(
-            topology,
+        vm = cls(
+            None,
             quirks=quirks,
             version=Version(qemu.major, qemu.minor, qemu.micro) if own or dialect is None else None,
             target=recording.target or "x86_64",
             machine=recording.machine or "none",
             name=_told(recording, "query-name", "name"),
             uuid=_told(recording, "query-uuid", "UUID"),
-            cpus=_cpus(recording, topology),
             run_state=_told(recording, "query-status", "status") or _STATES_AT[recording.when],
-            slots=rebuilt.slots,
-            qom=rebuilt.qom,
-            notes=rebuilt.notes,
         )
+        vm._recording = recording
+        if not later:
+            vm.build()
+        return vm
+
+    def build(self) -> None:
+        """Make the memory of a recorded machine now, if that was put off.
+
+        :raises RecordingError: the recording contradicts itself.
+        """
+        recording = self._recording
+        if recording is None:
+            return
+        from qshim.recording.rebuild import rebuild
+
+        rebuilt = rebuild(recording)
+        self._recording = None
+        self._topology = rebuilt.topology
+        self.cpus = _cpus(recording, rebuilt.topology)
+        self.qom = rebuilt.qom
+        self.notes = rebuilt.notes
+        self._slots = rebuilt.slots
+
+    @property
+    def topology(self) -> Topology:
+        """The memory."""
+        if self._topology is None:
+            self.build()
+            assert self._topology is not None
+        return self._topology
 
     def accelerators(self, space: AddressSpace, r: FlatRange) -> tuple[str, ...]:
         """`("KVM",)` where a KVM memory slot of *space* covers exactly *r* (memory.md 6.7)."""

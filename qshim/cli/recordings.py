@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def machine(args: argparse.Namespace) -> Vm:
-    """The machine that the options name; what was assumed is said on stderr.
+def machine(args: argparse.Namespace, *, later: bool = False) -> Vm:
+    """The machine that the options name; what was assumed is said on stderr. *later*: see `Vm.from_recording`.
 
     :raises UsageError: no recording, or an unknown version.
     :raises RecordingError: the recording cannot be had or contradicts itself.
@@ -49,7 +49,7 @@ def machine(args: argparse.Namespace) -> Vm:
         raise UsageError("no machine; name one with --recording FILE")
     recording = find(args.recording, dialect)
     _, exact = versions.quirks_for(recording.qemu.major, recording.qemu.minor)
-    vm = Vm.from_recording(recording, dialect)
+    vm = Vm.from_recording(recording, dialect, later=later)
     own = f"{recording.qemu.major}.{recording.qemu.minor}"
     if dialect is not None and dialect != own:
         print(f"qshim: a machine of QEMU {own}, shown as QEMU {dialect} shows it", file=sys.stderr)

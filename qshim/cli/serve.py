@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     line = parse(args.qemu_argv or ())
     if not line.monitors:
         raise UsageError("no monitor to serve; add for example: -- -qmp unix:/tmp/qshim.sock,server=on,wait=off")
-    vm = recordings.machine(args)
+    vm = recordings.machine(args, later=True)
     vm.name = line.name or vm.name
     vm.uuid = line.uuid or vm.uuid
     from qshim.edge.server import log_to_stderr, serve

@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from qshim.argv import Monitor
@@ -19,6 +20,7 @@ __all__ = ["Server", "log_to_stderr", "serve"]
 _READ_SIZE = 64 << 10
 _HIGH_WATER = 64 << 10
 _FAREWELL_SECONDS = 1.0
+_GREETING_SECONDS = 0.01
 _log = logging.getLogger(__name__)
 
 
@@ -44,6 +46,7 @@ class _Connection(asyncio.BufferedProtocol):
         self.transport = transport
         transport.set_write_buffer_limits(high=_HIGH_WATER)
         self._server.connections.add(self)
+        self._server.first_greeted.set()
         if self._server.vm.ended:
             transport.close()
             return
@@ -96,6 +99,7 @@ class Server:
     def __init__(self, vm: Vm, monitors: Sequence[Monitor]) -> None:
         self.vm = vm
         self.connections: set[_Connection] = set()
+        self.first_greeted = asyncio.Event()
         self._ended = asyncio.Event()
         self._all_gone = asyncio.Event()
         self.listeners = [ListeningSocket(monitor.address, partial(_Connection, self, monitor)) for monitor in monitors]
@@ -126,8 +130,12 @@ class Server:
             raise
 
     async def run(self) -> None:
-        """Serve until the machine quits; then let each client have what was written for it, and close."""
+        """Serve until the machine quits; then `end`."""
         await self._ended.wait()
+        await self.end()
+
+    async def end(self) -> None:
+        """Stop listening, let each client have what was written for it, and close."""
         self.close()
         if self.connections:
             self._all_gone.clear()
@@ -143,6 +151,11 @@ class Server:
                         connection.transport.abort()
                 await asyncio.sleep(0)
 
+    async def greeted(self) -> None:
+        """Until a client that was waiting to connect has been greeted, or a moment has passed."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.first_greeted.wait(), _GREETING_SECONDS)
+
     def close(self) -> None:
         """Stop listening."""
         for listener in self.listeners:
@@ -155,6 +168,13 @@ async def _serve(vm: Vm, monitors: Sequence[Monitor]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, _terminate, vm, number)
     await server.start()
+    # making the memory takes longer than all the rest, and the greeting does not need it
+    await server.greeted()
+    try:
+        vm.build()
+    except BaseException:
+        await server.end()
+        raise
     await server.run()
 
 

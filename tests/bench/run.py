@@ -38,6 +38,7 @@ class Served:
     pid: int
     peer: socket.socket
     greeting_seconds: float
+    memory_seconds: float = 0.0
 
     def ask(self, message: bytes) -> int:
         """Send, and read one reply; its size."""
@@ -81,6 +82,8 @@ def served(command: list[str], path: str) -> Iterator[Served]:
         greeting = time.perf_counter() - start
         one = Served(process.pid, peer, greeting)
         one.ask(b'{"execute":"qmp_capabilities"}')
+        one.ask(json.dumps(QUESTIONS["info mtree"]).encode())
+        one.memory_seconds = time.perf_counter() - start
         yield one
     finally:
         peer.close()
@@ -94,6 +97,7 @@ def measure(command: Callable[[str], list[str]], seconds: float, scratch: str) -
     numbers: dict[str, float] = {}
     with served(command(path), path) as one:
         numbers["start to greeting, ms"] = one.greeting_seconds * 1000
+        numbers["start to first info mtree, ms"] = one.memory_seconds * 1000
         for name, question in QUESTIONS.items():
             message = json.dumps(question).encode()
             size = one.ask(message)
