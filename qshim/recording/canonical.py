@@ -32,6 +32,8 @@ _OWNER = re.compile(r"( (?:owner|parent):\{.*| orphan)$")
 _SHOWN = re.compile(r" ([0-9a-f]{16})-([0-9a-f]{16})$")
 _HOST = re.compile(r" 0x[0-9a-f]{16}(  r[wo])$")
 _THREAD = re.compile(r"\bthread_id=\d+")
+# an id that QEMU made up: a counter and two random digits
+_MADE_UP = re.compile(r"(#(?:block|chr|net|qdev)\d+)\d\d\b")
 
 
 def canonical_texts(texts: Mapping[str, Sequence[str]]) -> dict[str, Lines]:
@@ -53,19 +55,32 @@ def masked_lines(command: str, lines: Sequence[str]) -> Lines:
         return tuple(line.removesuffix(" [MRU]") for line in lines)
     if command == RAMBLOCK_COMMAND:
         return tuple(_HOST.sub(rf" 0x{0:016x}\1", line) for line in lines)
+    if command in _TREES:
+        return tuple(lines)
     if command == "info cpus":
         return tuple(_THREAD.sub("thread_id=0", line) for line in lines)
-    return tuple(lines)
+    return tuple(_MADE_UP.sub(r"\1", line) for line in lines)
 
 
 def masked_value(command: str, value: object) -> object:
-    """What the QMP *command* returned, with thread ids and host addresses as 0."""
+    """What the QMP *command* returned, with thread ids and host addresses as 0, and random digits dropped."""
+    value = _without_random(value)
     if command in ("query-cpus-fast", "query-iothreads") and isinstance(value, list):
         return [{**entry, "thread-id": 0} if "thread-id" in entry else entry for entry in value]
     if command == "x-query-ramblock" and isinstance(value, dict):
         text = str(value.get("human-readable-text", ""))
         masked = masked_lines(RAMBLOCK_COMMAND, text.split("\n"))
         return {**value, "human-readable-text": "\n".join(masked)}
+    return value
+
+
+def _without_random(value: object) -> object:
+    if isinstance(value, str):
+        return _MADE_UP.sub(r"\1", value)
+    if isinstance(value, list):
+        return [_without_random(entry) for entry in value]
+    if isinstance(value, dict):
+        return {key: _without_random(entry) for key, entry in value.items()}
     return value
 
 

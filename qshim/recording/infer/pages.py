@@ -32,17 +32,26 @@ def page_bits_of(lines: Sequence[str], name: str) -> int | None:
 
     parts = [at + 1 for at, line in enumerate(lines) if line == "  Dispatch"]
     ends = [next(end for end in range(at, len(lines) + 1) if end == len(lines) or not lines[end]) for at in parts]
+    best: int | None = None
     for _, at in sorted((end - at, at) for at, end in zip(parts, ends, strict=True)):
         reader = Lines(name, lines)
         reader.at = at
-        bits = _from_dispatch(parse_dispatch(reader))
-        if bits is not None:
+        bits, exact = _from_dispatch(parse_dispatch(reader))
+        if exact:
             return bits
-    return None
+        if bits is not None:
+            best = max(bits, best or 0)
+    return best
 
 
-def _from_dispatch(row: DispatchRow) -> int | None:
+def _from_dispatch(row: DispatchRow) -> tuple[int | None, bool]:
+    """Page bits by the counted pages, and whether that is exact.
+
+    A node with one entry is passed over, and a section that stood there alone seems to fill all of it
+    (memory.md 4.3): too many pages, so too small a page. The lowest level is never passed over.
+    """
     pages: dict[int, int] = {}
+    coarse: set[int] = set()
     stack = [(row.ptr, row.levels - row.skip)]
     while stack:
         node, level = stack.pop()
@@ -53,16 +62,21 @@ def _from_dispatch(row: DispatchRow) -> int | None:
                 continue
             if entry.skip:
                 stack.extend([(entry.ptr, level - entry.skip)] * (entry.last - entry.first + 1))
-            else:
-                pages[entry.ptr] = pages.get(entry.ptr, 0) + ((entry.last - entry.first + 1) << 9 * level)
+                continue
+            pages[entry.ptr] = pages.get(entry.ptr, 0) + ((entry.last - entry.first + 1) << 9 * level)
+            if level:
+                coarse.add(entry.ptr)
+    best: int | None = None
     for index, section in enumerate(row.sections):
         count = pages.get(index)
         if index and count:
             size, odd = divmod(section.last - section.start + 1, count)
             bits = None if odd else _power(size)
+            if bits is not None and index not in coarse:
+                return bits, True
             if bits is not None:
-                return bits
-    return None
+                best = max(bits, best or 0)
+    return best, False
 
 
 def _power(size: int) -> int | None:
