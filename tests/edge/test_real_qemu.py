@@ -122,7 +122,7 @@ async def test_one_that_dies_while_asked_is_told_with_the_question(tmp_path: Pat
 
 async def test_one_that_never_greets_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(real_qemu, "_START_SECONDS", 0.5)
-    with pytest.raises(CompareError, match="did not greet within 0.5 s"):
+    with pytest.raises(CompareError, match=r"did not greet within 0\.5 s"):
         await capture_started(str(install(tmp_path, silent=True)), [])
     assert not any(alive(pid) for pid in pids(tmp_path))
 
@@ -147,7 +147,7 @@ async def test_daemonize_is_refused(tmp_path: Path) -> None:
 
 async def test_cancelling_leaves_no_process(tmp_path: Path) -> None:
     task = asyncio.create_task(capture_started(str(install(tmp_path, hang=["query-version"])), []))
-    while not pids(tmp_path):
+    while not pids(tmp_path):  # noqa: ASYNC110 (another process writes the file)
         await asyncio.sleep(0.02)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -188,9 +188,11 @@ async def test_attaching_takes_two_readings_that_agree(tmp_path: Path) -> None:
 
 
 async def test_a_map_that_always_changes_is_given_up_after_five_tries(tmp_path: Path) -> None:
-    with listening(tmp_path, changes=10**6) as address:
-        with pytest.raises(CompareError, match="changed during each of 5 readings"):
-            await capture_attached(address)
+    with (
+        listening(tmp_path, changes=10**6) as address,
+        pytest.raises(CompareError, match="changed during each of 5 readings"),
+    ):
+        await capture_attached(address)
 
 
 async def test_a_monitor_in_use_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +238,7 @@ async def test_two_captures_of_a_real_machine_are_the_same_bytes(label: str) -> 
 
 
 async def test_a_real_qemu_refuses_in_its_own_words() -> None:
-    with pytest.raises(CompareError, match="did not start: .*unsupported machine"):
+    with pytest.raises(CompareError, match=r"did not start: .*unsupported machine"):
         await capture_started(needs("10.0", "x86_64"), ["-M", "nothing"])
 
 

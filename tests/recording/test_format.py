@@ -74,7 +74,7 @@ def test_a_reader_decides_by_content_not_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "complaint"),
     [
-        (("schema",), "qshim/snapshot/1", "is not a recording: its schema is 'qshim/snapshot/1', not 'qshim/recording/1'"),
+        (("schema",), "qshim/other/1", "is not a recording: its schema is 'qshim/other/1', not 'qshim/recording/1'"),
         (("when",), "later", "when is 'later', not one of reset, firmware, running"),
         (("kvm",), 1, "kvm must be true or false, but is the number 1"),
         (("page_bits",), 99, "page_bits is 99, outside 1..30"),
