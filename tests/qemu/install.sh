@@ -94,6 +94,9 @@ wrap() {
   for emulator in "$root"/usr/bin/qemu-system-*; do
     [ -L "$emulator" ] && continue # a second name for the same target
     wrapper=$dir/bin/qemu-$label-system-${emulator##*/qemu-system-}
+    # bookworm has a script in front of the real i386 emulator
+    path=$root/usr/libexec/${emulator##*/}
+    [ -x "$path" ] && emulator=$path
     cat > "$wrapper" <<END
 #!/bin/sh
 QEMU_MODULE_DIR=$root/usr/lib/x86_64-linux-gnu/qemu exec $loader --library-path $libraries $emulator -L $root/usr/share/qemu -L $root/usr/share/seabios -L $root/usr/lib/ipxe/qemu "\$@"
@@ -106,6 +109,7 @@ install_one() {
   local label=$1 suite root found
   suite=$(suite_of "$label") root=$dir/root-$label
   if [ -e "$root/.complete" ] && { [ "$all" = no ] || [ -e "$root/.all-targets" ]; }; then
+    wrap "$label" "$root"
     return
   fi
   say "unpacking QEMU $label ($suite)"
