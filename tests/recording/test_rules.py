@@ -316,6 +316,28 @@ def test_blocks_are_found_by_name_by_device_path_and_by_size() -> None:
     assert [(block.idstr, block.offset) for block in trip.rebuilt.topology.ram.blocks] == recorded
 
 
+def test_equally_named_blocks_are_told_apart_by_the_place_of_their_device() -> None:
+    machine = Machine()
+    root = system(machine)
+    tree = QomObject.root()
+    for name, place in (("b", "03.0"), ("a", "07.0:02.1")):
+        ram = machine.ram("vga.vram", 0x20000, idstr=f"0000:00:{place}/vga.vram")
+        ram.owner = ram.parent = tree.add_child(name, QomObject("VGA", is_device=True, device_id=name))
+        root.add_subregion(ram, 0x10000000 + len(tree.children) * 0x100000)
+    behind = {"devices": [{"slot": 2, "function": 1, "qdev_id": "a"}]}
+    devices = [{"slot": 3, "function": 0, "qdev_id": "b"}, {"slot": 7, "function": 0, "pci_bridge": behind}]
+
+    def with_pci(recording: Recording) -> Recording:
+        return replace(recording, qmp={"query-pci": [{"bus": 0, "devices": devices}]})
+
+    found = {}
+    for region in round_trip(machine, edit=with_pci).rebuilt.regions:
+        if region.ram_block is not None:
+            assert isinstance(region.owner, QomObject)
+            found[region.owner.id] = region.ram_block.idstr
+    assert found == {"a": "0000:00:07.0:02.1/vga.vram", "b": "0000:00:03.0/vga.vram"}
+
+
 def test_a_rom_device_in_command_mode_is_known_by_its_block() -> None:
     machine = Machine()
     root = system(machine)

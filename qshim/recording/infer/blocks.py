@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from itertools import pairwise
 
 from qshim.recording.infer.nodes import Node, contradiction
@@ -36,8 +37,13 @@ def check_order(blocks: tuple[BlockRow, ...]) -> None:
             )
 
 
-def assign_blocks(nodes: list[Node], blocks: tuple[BlockRow, ...]) -> tuple[int, ...]:
+def assign_blocks(
+    nodes: list[Node], blocks: tuple[BlockRow, ...], places: Mapping[str, str] | None = None
+) -> tuple[int, ...]:
     """Set `block` of every region that has RAM; the indexes of the blocks that no printed region has.
+
+    Equally named regions of several devices take the block that names their device's place, where
+    *places* (device id -> `SLOT.FUNCTION`) knows it, else blocks in the order of their owners.
 
     :raises RecordingError: RAM without a block of its name and size.
     """
@@ -48,7 +54,11 @@ def assign_blocks(nodes: list[Node], blocks: tuple[BlockRow, ...]) -> tuple[int,
     free = set(range(len(blocks)))
     memory = [node for node in nodes if node.is_memory]
     memory.sort(key=_by_owner)
+    if places:
+        _by_place(memory, blocks, places, by_name, free)
     for node in memory:
+        if node.block is not None:
+            continue
         node.block = _pick(node, [*by_name.get(node.name, ()), *by_name.get("", ())], blocks, free)
         if node.block is None:
             contradiction(f"'info ramblock' has no free block for {node.size:#x} bytes of this RAM", node)
@@ -60,6 +70,22 @@ def assign_blocks(nodes: list[Node], blocks: tuple[BlockRow, ...]) -> tuple[int,
                 free.discard(node.block)
                 node.command_mode = True
     return tuple(sorted(free))
+
+
+def _by_place(
+    memory: list[Node],
+    blocks: tuple[BlockRow, ...],
+    places: Mapping[str, str],
+    by_name: dict[str, list[int]],
+    free: set[int],
+) -> None:
+    for node in memory:
+        place = places.get(node.owner.value) if node.owner is not None and node.owner.key == "id" else None
+        if place is not None:
+            mine = [i for i in by_name.get(node.name, ()) if blocks[i].name.endswith(f":{place}/{node.name}")]
+            node.block = _pick(node, mine, blocks, free)
+            if node.block is not None:
+                free.discard(node.block)
 
 
 def _region_name(idstr: str) -> str:

@@ -12,6 +12,7 @@ from qshim.recording.infer.lineup import with_owners
 from qshim.recording.infer.merge import merge
 from qshim.recording.infer.nodes import Forest, Node, contradiction, forest_of, walk
 from qshim.recording.infer.pages import default_page_bits, page_bits_of
+from qshim.recording.infer.pcifacts import device_paths
 from qshim.recording.infer.qomfacts import settle_sizes
 from qshim.recording.infer.readonly import settle_readonly
 from qshim.recording.infer.sight import Piece, instances_of, pieces_of
@@ -59,7 +60,8 @@ def infer(recording: Recording) -> Plan:
     else:
         notes.append("no RAM blocks were recorded: each RAM region gets one of its own size")
     quirks, _ = quirks_for(recording.qemu.major, recording.qemu.minor)
-    return _Inference(quirks, recording.qom, notes).run(tree, flat, blocks, iommus, page_bits)
+    places = device_paths(recording.qmp.get("query-pci"))
+    return _Inference(quirks, recording.qom, places, notes).run(tree, flat, blocks, iommus, page_bits)
 
 
 def infer_rows(
@@ -70,7 +72,7 @@ def infer_rows(
     quirks: Quirks = DEFAULT,
 ) -> Plan:
     """Like `infer`, from rows alone; no region is known to be an IOMMU."""
-    return _Inference(quirks, {}, []).run(tree, flat, blocks, None, page_bits)
+    return _Inference(quirks, {}, {}, []).run(tree, flat, blocks, None, page_bits)
 
 
 def flat_command(recording: Recording) -> str | None:
@@ -97,9 +99,12 @@ def _tree(recording: Recording, notes: list[str]) -> TreeRow:
 
 
 class _Inference:
-    def __init__(self, quirks: Quirks, qom: Mapping[str, QomRegion], notes: list[str]) -> None:
+    def __init__(
+        self, quirks: Quirks, qom: Mapping[str, QomRegion], places: Mapping[str, str], notes: list[str]
+    ) -> None:
         self.quirks = quirks
         self.qom = qom
+        self.places = places
         self.notes = notes
         self.used_queue = False
 
@@ -154,7 +159,7 @@ class _Inference:
             notes.append(f"{open_count} regions that no view shows: those without children terminate, others do not")
         hidden: tuple[int, ...] = ()
         if blocks is not None:
-            hidden = assign_blocks(nodes, blocks)
+            hidden = assign_blocks(nodes, blocks, self.places)
         regions = tuple(_region_plan(node, self.quirks.mtree_container_word) for node in nodes)
         space_plans = tuple(SpacePlan(name, node.index) for name, node in spaces)
         notes += dict.fromkeys(forest.notes)
