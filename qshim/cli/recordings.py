@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from qshim.recording.format import Recording
     from qshim.vm import Vm
 
-__all__ = ["add_arguments", "find", "machine", "shipped"]
+__all__ = ["add_arguments", "find", "machine"]
 
 _DATA = Path(__file__).parents[1] / "data" / "recordings"
 _SUFFIX = ".qrec.xz"
@@ -58,43 +59,67 @@ def machine(args: argparse.Namespace, *, later: bool = False) -> Vm:
     return vm
 
 
-def shipped() -> list[str]:
-    """The recordings that come with qshim, as VERSION/TARGET/MACHINE, newest version first."""
-    names = [str(path.relative_to(_DATA))[: -len(_SUFFIX)] for path in _DATA.glob(f"*/*/*{_SUFFIX}")]
-    newest = list(reversed(versions.KNOWN))
-    return sorted(names, key=lambda name: (newest.index(v) if (v := name.split("/")[0]) in newest else 99, name))
-
-
 def find(name: str, version: str | None = None) -> Recording:
     """The recording in the file *name*, or the shipped one that *name* means, of *version* where there is one.
+
+    A shipped recording is called [[VERSION/]TARGET/]MACHINE, with aliases as in QEMU (`q35`). Without a
+    version the newest QEMU that has it is meant, without a target x86_64, or the only one that has it.
 
     :raises RecordingError: neither exists, or several targets have it.
     """
     from qshim.recording.format import load
 
-    if Path(name).exists():
-        return load(name)
-    every = shipped()
-    found = [known for known in every if known == name or known.endswith("/" + name)]
-    if version is not None:
-        found = [known for known in found if known.startswith(version + "/")] or found
-    # the list is sorted by version, so the first one's version is the newest that has it
-    found = [known for known in found if known.split("/")[0] == found[0].split("/")[0]]
-    preferred = [known for known in found if known.split("/")[1] == "x86_64"] or found
-    if len(preferred) == 1:
-        return load(_DATA / f"{preferred[0]}{_SUFFIX}")
-    if found:
-        raise RecordingError(f"several recordings are called {name}: {', '.join(found)}")
-    raise RecordingError(
-        f"there is no file {name}, and no recording of that name comes with qshim; {_nearby(name, every)}"
-    )
+    return load(name if Path(name).exists() else _shipped(name, version))
 
 
-def _nearby(name: str, every: list[str]) -> str:
-    if not every:
-        return "none does"
+def _shipped(name: str, version: str | None) -> Path:
+    *where, machine = name.split("/")[-3:]
+    newest = list(reversed(versions.KNOWN))
+    newest.sort(key=lambda label: label != version)
+    labels = newest if len(where) < 2 else [label for label in newest if label == where[0]]
+    for label in labels:
+        found: dict[str, Path] = {}
+        for target, entry in _index(label).items():
+            path = _DATA / label / target / f"{entry['aliases'].get(machine, machine)}{_SUFFIX}"
+            if (not where or target == where[-1]) and path.exists():
+                found[target] = path
+        if "x86_64" in found:
+            return found["x86_64"]
+        if len(found) > 1:
+            names = ", ".join(f"{target}/{machine}" for target in found)
+            raise RecordingError(f"several recordings of QEMU {label} are called {machine}: {names}")
+        if found:
+            return next(iter(found.values()))
+    for label in labels:
+        for target, entry in _index(label).items():
+            reason = entry["not started"].get(machine)
+            if reason is not None and (not where or target == where[-1]):
+                raise RecordingError(
+                    f"QEMU {label} does not start {target}/{machine} by itself, so there is none: {reason}"
+                )
+    raise RecordingError(f"there is no file {name}, and no recording of that name comes with qshim; {_nearby(machine)}")
+
+
+def _index(label: str) -> dict[str, dict[str, dict[str, str]]]:
+    """For each target the aliases of machine types, and why some have no recording."""
+    try:
+        index: dict[str, dict[str, dict[str, str]]] = json.loads((_DATA / label / "index.json").read_text())
+    except FileNotFoundError:
+        return {}
+    return index
+
+
+def _nearby(machine: str) -> str:
     from difflib import get_close_matches
 
-    last = {known.split("/")[2]: known for known in reversed(every)}
-    close = [last[machine] for machine in get_close_matches(name.split("/")[-1], last, 5, 0.5)]
-    return f"near it: {', '.join(close)}" if close else f"there are {len(every)}, such as {', '.join(every[:5])}"
+    every: dict[str, str] = {}
+    for label in versions.KNOWN:
+        for target, entry in _index(label).items():
+            names = [path.name[: -len(_SUFFIX)] for path in (_DATA / label / target).glob(f"*{_SUFFIX}")]
+            every |= {name: f"{label}/{target}/{name}" for name in (*names, *entry["aliases"])}
+    close = [every[name] for name in get_close_matches(machine, every, 5, 0.5)]
+    return (
+        f"near it: {', '.join(close)}"
+        if close
+        else f"there are {len(every)} machines, such as q35, pc and aarch64/virt"
+    )

@@ -19,8 +19,8 @@ SOUP = st.lists(
         st.sampled_from([
             b"{", b"}", b"[", b"]", b":", b",", b'"', b"'", b"\\", b"\\u", b"\\ud83d", b"\\ude00", b"0", b"1", b"-",
             b".", b"e", b"+", b"true", b"null", b"nul", b" ", b"\n", b"\t", b"\r", b"\0", b"\x1f", b"\x7f", b"\xff",
-            b"\xfe", b"\xc3\xa9", b"\xc0\x80", b"\xed\xa0\x80", b"\xef\xbf\xbf", b"%", b"@", b'"a"', b"'b'", b'"a":1', b"12.5e3",
-            b'{"execute":"x"}', b"18446744073709551616",
+            b"\xfe", b"\xc3\xa9", b"\xc0\x80", b"\xed\xa0\x80", b"\xef\xbf\xbf", b"%", b"@", b'"a"', b"'b'", b'"a":1',
+            b"12.5e3", b'{"execute":"x"}', b"18446744073709551616",
         ]),
         st.binary(max_size=3),
     ),
