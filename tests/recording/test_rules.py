@@ -320,12 +320,12 @@ def test_equally_named_blocks_are_told_apart_by_the_place_of_their_device() -> N
     machine = Machine()
     root = system(machine)
     tree = QomObject.root()
-    for name, place in (("b", "03.0"), ("a", "07.0:02.1")):
+    for name, place in (("c", "07.0:02.1"), ("a", "02.1")):
         ram = machine.ram("vga.vram", 0x20000, idstr=f"0000:00:{place}/vga.vram")
         ram.owner = ram.parent = tree.add_child(name, QomObject("VGA", is_device=True, device_id=name))
         root.add_subregion(ram, 0x10000000 + len(tree.children) * 0x100000)
-    behind = {"devices": [{"slot": 2, "function": 1, "qdev_id": "a"}]}
-    devices = [{"slot": 3, "function": 0, "qdev_id": "b"}, {"slot": 7, "function": 0, "pci_bridge": behind}]
+    behind = {"devices": [{"slot": 2, "function": 1, "qdev_id": "c"}]}
+    devices = [{"slot": 2, "function": 1, "qdev_id": "a"}, {"slot": 7, "function": 0, "pci_bridge": behind}]
 
     def with_pci(recording: Recording) -> Recording:
         return replace(recording, qmp={"query-pci": [{"bus": 0, "devices": devices}]})
@@ -335,7 +335,7 @@ def test_equally_named_blocks_are_told_apart_by_the_place_of_their_device() -> N
         if region.ram_block is not None:
             assert isinstance(region.owner, QomObject)
             found[region.owner.id] = region.ram_block.idstr
-    assert found == {"a": "0000:00:07.0:02.1/vga.vram", "b": "0000:00:03.0/vga.vram"}
+    assert found == {"c": "0000:00:07.0:02.1/vga.vram", "a": "0000:00:02.1/vga.vram"}
 
 
 def test_a_rom_device_in_command_mode_is_known_by_its_block() -> None:

@@ -15,6 +15,8 @@ _SLACK = 1 << 16
 """Blocks are rounded up to pages, of at most 64 KiB."""
 
 _NUMBER = re.compile(r"(\d+)")
+_DOMAIN = re.compile(r"^[0-9a-f]{4}:[0-9a-f]{2}:")
+"""Domain and root bus in front of the slots of a PCI device's path."""
 
 
 def check_order(blocks: tuple[BlockRow, ...]) -> None:
@@ -82,7 +84,7 @@ def _by_place(
     for node in memory:
         place = places.get(node.owner.value) if node.owner is not None and node.owner.key == "id" else None
         if place is not None:
-            mine = [i for i in by_name.get(node.name, ()) if blocks[i].name.endswith(f":{place}/{node.name}")]
+            mine = [i for i in by_name.get(node.name, ()) if _DOMAIN.sub("", blocks[i].name) == f"{place}/{node.name}"]
             node.block = _pick(node, mine, blocks, free)
             if node.block is not None:
                 free.discard(node.block)
