@@ -88,14 +88,22 @@ def test_what_is_written_is_json_and_reads_back(value: object, pretty: bool) -> 
     assert json.loads(dumps(value, pretty)) == value
 
 
+@given(value=PLAIN)
+def test_depth_does_not_change_what_is_written(value: object) -> None:
+    deep = value
+    for _ in range(30):
+        deep = [deep]
+    assert dumps(deep) == "[" * 30 + dumps(value) + "]" * 30
+
+
 @pytest.mark.parametrize("incremental", DIALECTS)
 @given(value=st.dictionaries(st.text(max_size=5), PLAIN, max_size=5))
 def test_the_fast_path_gives_what_the_exact_one_gives(incremental: bool, value: dict[str, object]) -> None:
     data = json.dumps(value).encode()
     exact = Scanner(incremental)
-    exact.feed(b" ")
-    exact._exact(data, 0)
-    assert [repr(item) for item in exact._items] == [repr(item) for item in Scanner(incremental).feed(data)]
+    # a message that has begun goes on on the exact path
+    items = exact.feed(data[:1]) + exact.feed(data[1:])
+    assert [repr(item) for item in items] == [repr(item) for item in Scanner(incremental).feed(data)]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ _SHORT = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r":
 
 _ORDERS: dict[tuple[str, ...], tuple[tuple[str, str], ...]] = {}
 _ORDERS_LIMIT = 4096
+_SHALLOW = 20
 _TEXTS: dict[str, str] = {}
 _TEXTS_FROM, _TEXTS_LIMIT = 512, 32
 
@@ -49,6 +50,26 @@ def dumps(value: object, pretty: bool = False) -> str:
     >>> dumps({"id": 1, "return": {}})
     '{"return": {}, "id": 1}'
     """
+    return _walk(value, pretty) if pretty else _compact(value, _SHALLOW)
+
+
+def _compact(value: object, levels: int) -> str:
+    """The usual short reply, several times faster than `_walk`, which takes over *levels* down."""
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, dict):
+        if not levels:
+            return _walk(value, False)
+        return "{" + ", ".join([label + _compact(value[k], levels - 1) for k, label in _order(tuple(value))]) + "}"
+    if isinstance(value, list) and levels:
+        return "[" + ", ".join([_compact(element, levels - 1) for element in value]) + "]"
+    if value is None or isinstance(value, (int, float)):
+        return _scalar(value)
+    return _walk(value, False)
+
+
+def _walk(value: object, pretty: bool) -> str:
+    """Any value at any depth: a client may nest 1024 levels, hence no recursion."""
     out: list[str] = []
     put = out.append
     levels: list[_Level] = []
@@ -63,7 +84,7 @@ def dumps(value: object, pretty: bool = False) -> str:
             levels.append(_Level((("", element) for element in value), "]"))
         else:
             put(_scalar(value))
-        # on to the next value, closing what is complete; a client may nest 1024 deep, hence no recursion
+        # on to the next value, closing what is complete
         while levels:
             level = levels[-1]
             member = next(level.members, None)
@@ -99,10 +120,12 @@ def _members(value: Mapping[str, object]) -> Iterator[tuple[str, object]]:
 
 
 def _scalar(value: object) -> str:
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
     if value is None:
         return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
