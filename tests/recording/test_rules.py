@@ -217,6 +217,17 @@ def test_a_parent_terminates_where_it_shows_and_a_leaf_does_not_where_nothing_sh
     assert trip.region("hole").kind == "container"
 
 
+def test_of_two_equally_named_regions_the_one_that_lets_something_through_is_not_the_one_shown() -> None:
+    machine = Machine()
+    root = system(machine)
+    root.add_subregion(machine.io("background", 0x2000), 0x10000, -1)
+    root.add_subregion(machine.io("device", 0x1000), 0x10000)
+    root.add_subregion(machine.container("device", 0x2000), 0x10000)
+    trip = same(machine)
+    kinds = {part.size: part.kind for part in trip.plan.regions if part.name == "device"}
+    assert kinds == {0x1000: "io", 0x2000: "container"}
+
+
 def test_what_no_view_shows_terminates_when_it_is_a_leaf() -> None:
     machine = Machine()
     root = system(machine)
