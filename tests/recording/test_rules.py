@@ -270,11 +270,26 @@ def test_a_read_only_range_marks_the_alias_it_is_seen_through() -> None:
     root.add_subregion(machine.alias("ram-below-4g", ram, 0, 0x200000), 0x100000, -1)
     pam = machine.alias("pam-rom", ram, 0x1000, 0x1000)
     pam.set_readonly(True)
-    root.add_subregion(pam, 0x101000, 1)
+    segments = machine.container("segments", 0x1000)
+    segments.add_subregion(pam, 0)
+    root.add_subregion(segments, 0x101000, 1)
     trip = same(machine)
+    assert not trip.region("segments").readonly
     assert trip.region("pam-rom").readonly
     assert not trip.region("ram-below-4g").readonly
     assert not trip.region("pc.ram").readonly
+
+
+def test_without_an_alias_the_innermost_region_that_can_be_is_read_only() -> None:
+    machine = Machine()
+    root = system(machine)
+    outer, inner = machine.container("outer", 0x1000), machine.container("inner", 0x1000)
+    inner.add_subregion(machine.ram("ram", 0x1000), 0)
+    outer.add_subregion(inner, 0)
+    inner.set_readonly(True)
+    root.add_subregion(outer, 0x10000)
+    trip = same(machine)
+    assert [part.name for part in trip.plan.regions if part.readonly] == ["inner"]
 
 
 def test_nonvolatile_is_taken_where_it_is_printed() -> None:
