@@ -3,7 +3,7 @@ descriptions of character devices. Whatever is not understood is refused by name
 
 from __future__ import annotations
 
-from .chardev import SocketAddress
-from .options import CommandLine, Monitor, parse
+from qshim.argv.chardev import SocketAddress
+from qshim.argv.options import CommandLine, Monitor, parse
 
 __all__ = ["CommandLine", "Monitor", "SocketAddress", "parse"]

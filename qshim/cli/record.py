@@ -14,7 +14,7 @@ from pathlib import Path
 from qshim.errors import UsageError
 from qshim.recording.format import WHENS, Recording, save
 
-__all__ = ["configure", "run"]
+__all__ = ["configure", "default_name", "run", "summary"]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["CANNOT_COMPARE", "Allowance", "canonical", "without_kvm"]
+__all__ = [
+    "CANNOT_COMPARE", "Allowance", "canonical", "sorted_groups", "sorted_sections", "sorted_views",
+    "without_host_addresses", "without_kvm", "without_mru",
+]  # fmt: skip
 
 _SPACE, _SECTION, _VIEW = "address-space: ", "memory-region: ", "FlatView #"
 _HOST = re.compile(r" 0x[0-9a-f]{16}( +r[ow])$")

@@ -9,7 +9,7 @@ and the fast path through the standard library), `writer` (values to text).
 
 from __future__ import annotations
 
-from .scanner import JsonError, Scanner
-from .writer import dumps
+from qshim.monitor.json.scanner import JsonError, Scanner
+from qshim.monitor.json.writer import dumps
 
 __all__ = ["JsonError", "Scanner", "dumps"]

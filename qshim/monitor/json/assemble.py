@@ -7,7 +7,7 @@ one, so that one machine serves both and only the words differ.
 
 from __future__ import annotations
 
-from .strings import Problem, decode_string
+from qshim.monitor.json.strings import Problem, decode_string
 
 __all__ = ["Assembler"]
 

@@ -13,8 +13,8 @@ import re
 from functools import cache
 from json import JSONDecoder
 
-from .assemble import Assembler
-from .strings import Problem, display
+from qshim.monitor.json.assemble import Assembler
+from qshim.monitor.json.strings import Problem, display
 
 __all__ = ["MAX_DEPTH", "MAX_SIZE", "MAX_TOKENS", "JsonError", "Scanner"]
 

@@ -15,7 +15,7 @@ from qshim.recording.infer.nodes import Node, contradiction
 from qshim.rows import FlatViewRow, RangeRow
 from qshim.units import SPACE, U64_MAX
 
-__all__ = ["AFTER", "BEFORE", "Instance", "Piece", "instances_of", "pieces_of", "standing"]
+__all__ = ["AFTER", "BEFORE", "Instance", "Piece", "explains", "instances_of", "pieces_of", "standing"]
 
 _TOO_MANY = 400_000
 """Instances of one view; real machines have some thousands."""
