@@ -154,6 +154,14 @@ def test_ram_without_a_block() -> None:
     assert "'info ramblock' line 3" in said
 
 
+def test_a_block_that_is_read_only_while_its_region_is_not() -> None:
+    said = refused(replaced(RAMBLOCK_COMMAND, r"^( +pc\.ram.*) rw$", r"\1 ro"))
+    assert said == (
+        "the recording contradicts itself: 'info ramblock' says ro of block 'pc.ram', the tree does not: "
+        "'info mtree' has '0000000000000000-00000000003fffff (prio 0, ram): pc.ram'"
+    )
+
+
 def test_blocks_in_an_order_that_qemu_does_not_keep() -> None:
     said = refused(replaced(RAMBLOCK_COMMAND, r"^( +pc\.ram.*)\n( +bios.*)$", r"\2\n\1"))
     assert said == (
@@ -208,6 +216,18 @@ def test_ranges_that_overlap() -> None:
         replaced(FLAT_COMMAND, r"^(  00000000fed00000-00000000fed003ff.*)$", r"\1\n\1"),
     )
     assert "a flat range that starts before the one in front of it ends" in said
+
+
+def test_regions_in_an_order_that_qemu_does_not_print() -> None:
+    said = refused(replaced(TREE_COMMAND, r"^(    .*: hpet.*)\n(    .*: bios.*)$", r"\2\n\1"))
+    assert "regions are printed by address, then by descending priority: 'info mtree' has '00000000fffc0000-" in said
+
+
+def test_an_overflow_without_its_warning() -> None:
+    said = refused(
+        replaced(TREE_COMMAND, r"^    00000000fffc0000-00000000ffffffff", "    00000000fffc0000-0000000000000fff")
+    )
+    assert "[DETECTED OVERFLOW!] stands, or is missing, in front of this region" in said
 
 
 def test_a_missing_parent_line() -> None:

@@ -134,12 +134,14 @@ def test_spaces_of_a_view() -> None:
 
 
 def test_the_dispatch_may_be_left_unread() -> None:
-    text = flat_of("r").rstrip("\n") + "\n  Dispatch\n    whatever\n\n"
+    text = flat_of("r").rstrip("\n") + "\n  Dispatch\n    Nodes (whatever\n\n"
     row = parse_flat(text, dispatch=False)
     assert row.dispatch
     assert row.views[0].dispatch is None
     with pytest.raises(RecordingError, match="line 6: the physical sections of the dispatch should start here"):
         parse_flat(text)
+    with pytest.raises(RecordingError, match="line 6: no line of a dispatch: 'foreign'"):
+        parse_flat(text.replace("    Nodes (whatever", "foreign"), dispatch=False)
 
 
 def test_iommu_sections_are_found_by_view() -> None:

@@ -71,7 +71,22 @@ def assign_blocks(
             if node.block is not None:
                 free.discard(node.block)
                 node.command_mode = True
+    for node in memory:
+        _compare_flag(node, blocks)
     return tuple(sorted(free))
+
+
+def _compare_flag(node: Node, blocks: tuple[BlockRow, ...]) -> None:
+    """The RO column is the region's own flag, which `ram` and `rom` say as well, and other types do not."""
+    if node.block is None:
+        return
+    readonly = blocks[node.block].readonly
+    if readonly is None or readonly == node.readonly:
+        return
+    if node.type in ("ram", "rom"):
+        word = "ro" if readonly else "rw"
+        contradiction(f"'info ramblock' says {word} of block '{blocks[node.block].name}', the tree does not", node)
+    node.readonly = node.readonly or readonly
 
 
 def _by_place(

@@ -157,6 +157,8 @@ def _root(spaces: tuple[str, ...], name: str, rows: Sequence[RegionRow], tree: T
             contradiction(f"'{name}' has two roots", root, Node(row, 0))
         node = Node(row, path[-1].row.start if path else 0)
         _attach(node, path[-1] if path else None)
+        if tree.disabled:
+            _check_place(node)
         root, count = root or node, count + 1
         path.append(node)
     if root is None:
@@ -167,6 +169,18 @@ def _root(spaces: tuple[str, ...], name: str, rows: Sequence[RegionRow], tree: T
     for node in walk(root):
         node.children = sorted(node.display, key=lambda child: -child.priority)
     return Root(spaces, name, root, count)
+
+
+def _check_place(node: Node) -> None:
+    """Refuse a line that stands, or is marked, otherwise than QEMU prints it (spec/memory.md 6.4)."""
+    row, container = node.row, node.container
+    base = 0 if container is None else container.row.start
+    if row.overflow != (row.start < base or row.last < row.start):
+        contradiction("[DETECTED OVERFLOW!] stands, or is missing, in front of this region", node)
+    if container is not None and node.place:
+        before = container.display[node.place - 1]
+        if (before.addr, -before.priority) > (node.addr, -node.priority):
+            contradiction("regions are printed by address, then by descending priority", before, node)
 
 
 def _attach(node: Node, container: Node | None) -> None:

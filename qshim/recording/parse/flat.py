@@ -20,6 +20,7 @@ _RANGE = re.compile(rf"  {SPAN} \(prio (-?\d+), (nv-)?(i/o|container|ramd|romd|r
 _OFFSET = re.compile(r" @([0-9a-f]{16})$")
 _KVM = " KVM"
 _DISPATCH = "  Dispatch"
+_DISPATCH_LINES = ("      #", "\t", "      [", "    Nodes (", "    Physical sections")
 _IOMMU = re.compile(r"      #\d+ @([0-9a-f]{16})\.\.[0-9a-f]{16} .* \[iommu\](?: alias=.*)?$")
 
 
@@ -110,6 +111,8 @@ class _Flat:
 
             return parse_dispatch(lines)
         while lines.at < len(texts) and texts[lines.at]:
+            if not texts[lines.at].startswith(_DISPATCH_LINES):
+                lines.fail("no line of a dispatch", lines.at)
             lines.at += 1
         return None
 
