@@ -36,7 +36,6 @@ class _Connection(asyncio.BufferedProtocol):
         self._listener = listener
         self._buffer = bytearray(_READ_SIZE)
         self._view = memoryview(self._buffer)
-        self._half_closed = False
         self._paused = False
         self.session = QmpSession(server.vm, self._send, pretty=monitor.pretty)
         self.transport: asyncio.Transport | None = None
@@ -76,15 +75,12 @@ class _Connection(asyncio.BufferedProtocol):
         if self._paused:
             return
         assert self.transport is not None
-        if self._half_closed:
-            self.transport.close()
-        else:
-            self.transport.resume_reading()
+        self.transport.resume_reading()
 
-    def eof_received(self) -> bool:
-        # the client may have closed its sending side only: it still gets what it asked for
-        self._half_closed = True
-        return self._paused
+    def eof_received(self) -> None:
+        # The client may have closed its sending side only. It gets what it asked for: an end is only read
+        # when everything before it is answered, and closing writes what is left.
+        return None
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.session.stop()

@@ -160,14 +160,18 @@ async def test_a_second_client_is_greeted_when_the_first_leaves(server: Server, 
 
 async def test_a_half_closed_client_gets_its_replies(server: Server, path: str) -> None:
     client = await (await Client.connect(path)).greeted()
-    client.writer.write(NEGOTIATE + STATUS * 2000)
+    client.writer.write(NEGOTIATE + STATUS * 20_000)
     client.writer.write_eof()
     assert await client.line() == b'{"return": {}}\r\n'
-    assert await asyncio.wait_for(client.reader.read(), SECONDS) == PAUSED * 2000
+    # the server has to wait for this client in between
+    await asyncio.sleep(0.1)
+    assert await asyncio.wait_for(client.reader.read(), SECONDS) == PAUSED * 20_000
     await client.close()
 
 
-async def test_a_client_that_never_reads_is_not_answered_without_end(server: Server, path: str) -> None:
+async def test_a_client_that_never_reads_is_not_answered_without_end(path: str) -> None:
+    server = Server(machine(300), parse(["-qmp", f"unix:{path},server=on,wait=off"]).monitors)
+    await server.start()
     client = await (await Client.connect(path)).negotiated()
     transport = client.writer.transport
     assert isinstance(transport, asyncio.Transport)
@@ -196,7 +200,7 @@ async def test_a_client_that_never_reads_is_not_answered_without_end(server: Ser
     replies = [await client.line() for _ in range(sent)]
     assert len(set(replies)) == 1
     client.writer.transport.abort()
-    await asyncio.sleep(0.05)
+    await server.end()
 
 
 async def test_a_client_that_never_reads_does_not_hold_up_the_end(path: str) -> None:
@@ -204,6 +208,9 @@ async def test_a_client_that_never_reads_does_not_hold_up_the_end(path: str) -> 
     await server.start()
     running = asyncio.create_task(server.run())
     client = await (await Client.connect(path)).negotiated()
+    transport = client.writer.transport
+    assert isinstance(transport, asyncio.Transport)
+    transport.pause_reading()
     client.writer.write(b'{"execute":"human-monitor-command","arguments":{"command-line":"info mtree"}}' * 1000)
     await asyncio.sleep(0.2)
     server.vm.shutdown("host-signal")
@@ -299,7 +306,7 @@ async def test_the_socket_is_its_owners_and_replaces_what_is_there(path: str) ->
     client = await (await Client.connect(path)).negotiated()
     # somebody else's file is left alone at the end
     os.unlink(path)
-    os.mkdir(path)
+    os.mknod(path)
     server.vm.shutdown("host-signal")
     await server.run()
     assert os.access(path, os.F_OK)
