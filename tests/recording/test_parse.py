@@ -144,6 +144,34 @@ def test_the_dispatch_may_be_left_unread() -> None:
         parse_flat(text.replace("    Nodes (whatever", "foreign"), dispatch=False)
 
 
+DISPATCH = flat_of("r").rstrip("\n") + (
+    "\n  Dispatch\n    Physical sections\n      #0 @0000000000000000..ffffffffffffffff (noname) [unassigned]\n"
+    "      #1 @0000000000000000..0000000000000fff r [not dirty] [ROOT]\n"
+    "    Nodes (9 bits per level, 6 levels) ptr=[0] skip=6\n      [0]\n"
+    "\t  0       skip=0  ptr=#1\n\t  1..511  skip=0  ptr=#0\n\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("  1..511", "  1..510", "a node has 512 entries, this one ends after 511"),
+        ("  1..511", "  2..511", "this entry does not continue the one before it"),
+        (" [not dirty]", "", "section #1 should be marked ' [not dirty]'"),
+        ("#1 @", "#2 @", "no line of physical section #1"),
+        ("[0]\n", "[1]\n", "node [0] should stand here"),
+        ("(9 bits", "(8 bits", "the nodes of the dispatch should start here"),
+        ("skip=0  ptr=#1", "skip=0  ptr=[1]", "this entry does not continue the one before it"),
+    ],
+)
+def test_a_spoiled_dispatch_is_refused(old: str, new: str, complaint: str) -> None:
+    dispatch = parse_flat(DISPATCH).views[0].dispatch
+    assert dispatch is not None
+    assert [section.root for section in dispatch.sections] == [False, True]
+    with pytest.raises(RecordingError, match=re.escape(complaint)):
+        parse_flat(DISPATCH.replace(old, new))
+
+
 def test_iommu_sections_are_found_by_view() -> None:
     text = (
         "FlatView #0\n      #1 @0000000000001000..0000000000001fff a [not dirty] [iommu]\n"

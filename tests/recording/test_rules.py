@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from qshim.memory import MemoryRegion
 from qshim.qom import QomObject
 from qshim.recording.format import FLAT_COMMAND, RAMBLOCK_COMMAND, TREE_COMMAND, QomRegion, Recording
+from qshim.rows import OwnerRow
 from qshim.units import SPACE
 from qshim.versions import KNOWN
 from tests.recording.machines import Machine, RoundTrip, round_trip
@@ -38,16 +40,19 @@ def test_owners_come_from_a_text_without_disabled_regions() -> None:
     hidden = machine.io("hidden", 0x1000)
     root.add_subregion(hidden, 0x2000)
     hidden.set_enabled(False)
-    root.add_subregion(machine.io("shown", 0x1000), 0x3000)
+    owner = QomObject.root().add_child("machine", QomObject("pc-machine"))
+    root.add_subregion(MemoryRegion.io(machine.topology, "shown", 0x1000, owner=owner), 0x3000)
 
     def split(recording: Recording) -> Recording:
         hmp = dict(recording.hmp)
         lines = hmp.pop(TREE_COMMAND)
-        hmp["info mtree -D"] = tuple(line.replace(" orphan", "") for line in lines)
+        hmp["info mtree -D"] = tuple(re.sub(" orphan| owner:.*", "", line) for line in lines)
         hmp["info mtree -o"] = tuple(line for line in lines if "[disabled]" not in line)
         return replace(recording, hmp=hmp)
 
-    assert round_trip(machine, edit=split).differences == []
+    trip = round_trip(machine, edit=split)
+    assert trip.differences == []
+    assert trip.region("shown").owner == OwnerRow(False, "path", "/machine")
 
 
 def test_a_disabled_region_that_the_text_hides_gets_a_stand_in() -> None:
@@ -202,6 +207,16 @@ def test_spaces_of_one_view_keep_their_order_and_memory_and_ports_come_first() -
     assert names == ["memory", "I/O", "cpu-memory-0", "cpu-memory-1", "a-device"]
 
 
+def test_a_closed_window_shows_nothing_under_the_name_of_its_bridge() -> None:
+    machine = Machine()
+    root = system(machine)
+    bridge = machine.container("pci_bridge_io", 0x10000)
+    bridge.add_subregion(machine.alias("pci_bridge_io", root, 0, 0), 0)
+    machine.space("bridge", bridge)
+    trip = same(machine)
+    assert [part.kind for part in trip.plan.regions if part.name == "pci_bridge_io"] == ["container", "alias"]
+
+
 # --- rules 7, 8, 10: terminates and sibling order ---
 
 
@@ -247,6 +262,15 @@ def test_the_newer_of_two_siblings_wins_whatever_their_addresses() -> None:
     root.add_subregion(machine.io("nvram", 0x4000), 0xFFF04000)
     trip = same(machine)
     assert [region.name for region in trip.live("system").subregions] == ["low", "nvram", "bios", "high"]
+
+
+def test_of_two_siblings_at_one_address_the_newer_is_printed_first_and_wins() -> None:
+    machine = Machine()
+    root = system(machine)
+    root.add_subregion(machine.ram("large", 0x3000), 0x10000)
+    root.add_subregion(machine.ram("small", 0x1000), 0x10000)
+    trip = same(machine)
+    assert [region.name for region in trip.live("system").subregions] == ["low", "small", "large", "high"]
 
 
 def test_order_is_a_matter_of_places_not_of_regions() -> None:
