@@ -7,18 +7,18 @@ changes (`Vm.kept`), because HMP and QMP, on any number of connections, ask for 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from qshim import versions
+from qshim.events import Event, Later, Throttle, now
 
 if TYPE_CHECKING:
     from qshim.memory import AddressSpace, FlatRange, Topology
     from qshim.qom import QomObject
     from qshim.recording.format import Recording
 
-__all__ = ["Event", "Version", "Vm"]
+__all__ = ["Chardev", "Event", "Version", "Vm"]
 
 T = TypeVar("T")
 
@@ -38,13 +38,15 @@ class Version(NamedTuple):
         return f"{self.major}.{self.minor}.{self.micro}"
 
 
-class Event(NamedTuple):
-    """Something happened: QMP's name, the moment (host wall clock), and data or None."""
+class Chardev(NamedTuple):
+    """What query-chardev says of a character device."""
 
-    name: str
-    seconds: int
-    microseconds: int
-    data: Mapping[str, object] | None = None
+    label: str
+    filename: str
+    """QEMU's own spelling: `unix:/path,server=on`, with `disconnected:` in front while nobody is connected."""
+    frontend_open: bool = True
+    busy: bool = True
+    """A monitor or a device uses it."""
 
 
 class Vm:
@@ -72,6 +74,7 @@ class Vm:
         major, minor = (int(part) for part in quirks.label.split("."))
         self._topology = topology
         self._recording: Recording | None = None
+        self._unbuilt = False
         self.quirks = quirks
         self.version = version or Version(major, minor, 0)
         self.target = target
@@ -86,6 +89,13 @@ class Vm:
         self.qom = qom
         self.notes: tuple[str, ...] = ()
         """What was assumed about the machine, a sentence each."""
+        self.actions = {"reboot": "reset", "shutdown": "poweroff", "panic": "shutdown", "watchdog": "reset"}
+        """What set-action set; the defaults are QEMU's."""
+        self.chardevs: dict[str, Chardev] = {}
+        """Character devices by label, the newest last; whoever opens one enters it."""
+        self.extensions = False
+        """The `x-qshim-` commands exist."""
+        self._throttle = Throttle(self._tell, dict(quirks.more_limited_events))
         self._slots: Mapping[AddressSpace, frozenset[tuple[int, int]]] = {}
         self._event_sinks: list[Callable[[Event], None]] = []
         self._end_sinks: list[Callable[[], None]] = []
@@ -118,6 +128,7 @@ class Vm:
             run_state=_told(recording, "query-status", "status") or _STATES_AT[recording.when],
         )
         vm._recording = recording
+        vm._unbuilt = True
         if not later:
             vm.build()
         return vm
@@ -128,12 +139,12 @@ class Vm:
         :raises RecordingError: the recording contradicts itself.
         """
         recording = self._recording
-        if recording is None:
+        if recording is None or not self._unbuilt:
             return
         from qshim.recording.rebuild import rebuild
 
         rebuilt = rebuild(recording)
-        self._recording = None
+        self._unbuilt = False
         self._topology = rebuilt.topology
         self.cpus = _cpus(recording, rebuilt.topology)
         self.qom = rebuilt.qom
@@ -185,12 +196,61 @@ class Vm:
         if on_end in self._end_sinks:
             self._end_sinks.remove(on_end)
 
+    @property
+    def recording(self) -> Recording | None:
+        """What the machine was rebuilt from; None for a modelled one."""
+        return self._recording
+
+    def recorded(self, command: str) -> object:
+        """What the real QEMU returned for the QMP *command*; None where the recording does not have it.
+
+        It says how the machine was then: ask the live model first.
+        """
+        return None if self._recording is None else self._recording.qmp.get(command)
+
+    def recorded_text(self, command: str) -> str | None:
+        """What the real QEMU printed for the HMP *command*, or None."""
+        return None if self._recording is None else self._recording.text(command)
+
+    def set_clock(self, later: Later) -> None:
+        """*later* (seconds, function) calls back, so that limited events are held back (monitor.md 1.11)."""
+        self._throttle.later = later
+
     def emit(self, name: str, data: Mapping[str, object] | None = None) -> None:
-        """Tell every subscriber, in the order they came."""
-        seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-        event = Event(name, seconds, nanoseconds // 1000, data)
+        """An event happens: tell every subscriber, in the order they came; limited events may come later."""
+        self._throttle.take(now(name, data))
+
+    def _tell(self, event: Event) -> None:
         for sink in tuple(self._event_sinks):
             sink(event)
+
+    def stop(self) -> None:
+        """Pause the guest: STOP event, state `paused`. Nothing happens unless it runs."""
+        if self.running:
+            self.run_state = "paused"
+            self.emit("STOP")
+
+    def cont(self) -> None:
+        """Let the guest run: RESUME event, state `running`. Nothing happens if it runs."""
+        if not self.running:
+            self.run_state = "running"
+            self.emit("RESUME")
+
+    def reset(self, reason: str = "host-qmp-system-reset") -> None:
+        """Reset: RESET event with *reason* (a ShutdownCause), or the end where a reset means that.
+
+        A machine that does not run is `prelaunch` afterwards.
+        """
+        if self.actions["reboot"] == "shutdown":
+            self.shutdown(reason)
+            return
+        if not self.running:
+            self.run_state = "prelaunch"
+        self.emit("RESET", {"guest": False, "reason": reason})
+
+    def powerdown(self) -> None:
+        """Press the power button: POWERDOWN event; the guest would have to do the rest."""
+        self.emit("POWERDOWN")
 
     def shutdown(self, reason: str) -> None:
         """Quit: SHUTDOWN event with *reason* (a ShutdownCause), then the end. Only the first call counts."""

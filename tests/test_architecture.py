@@ -14,7 +14,7 @@ import qshim
 PACKAGE = Path(qshim.__file__).parent
 
 RANKS = {
-    "__init__": 0, "units": 0, "errors": 0, "rows": 0,
+    "__init__": 0, "units": 0, "errors": 0, "rows": 0, "events": 0,
     "argv": 1, "memory": 1,
     "versions": 2, "qom": 2,
     "devices": 3,

@@ -32,6 +32,11 @@ class Quirks:
     words, and the rest of the message is swallowed (11.1; monitor.md 1.7)."""
     status_shows_singlestep: bool = False
     """query-status has the member `singlestep` (gone in 10.0; qmp-commands.jsonl)."""
+    more_limited_events: tuple[tuple[str, str | None], ...] = (
+        ("HV_BALLOON_STATUS_REPORT", None), ("BLOCK_IO_ERROR", "qom-path"),
+    )  # fmt: skip
+    """Rate-limited events besides those of every release, each with the member whose values are told apart (10.0;
+    monitor.md 1.11)."""
 
 
 V10_0 = Quirks("10.0")
@@ -43,6 +48,7 @@ V7_2 = replace(
     eventfd_diff_needs_listener=False,
     debug_write_reaches_rom=False,
     status_shows_singlestep=True,
+    more_limited_events=(),
 )
 V11_1 = replace(V10_0, label="11.1", mtree_container_word=True, json_incremental=True)
 
