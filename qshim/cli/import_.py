@@ -19,7 +19,11 @@ __all__ = ["configure", "run"]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `qshim import`."""
-    parser.add_argument("--mtree", metavar="FILE", required=True, help="info mtree, best with -o -D; - is stdin")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--mtree", metavar="FILE", help="info mtree, best with -o -D; - is stdin")
+    source.add_argument(
+        "--capture", metavar="FILE", help="a JSON file with the members hmp, qmp, version and argv, from one QEMU"
+    )
     parser.add_argument("--flat", metavar="FILE", help="info mtree -f, best with -d -o")
     parser.add_argument("--ramblock", metavar="FILE", help="info ramblock")
     parser.add_argument("--qemu-version", metavar="V", help="the QEMU that printed it (default: by the text)")
@@ -30,10 +34,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read the texts and write the recording."""
-    from qshim.recording.importing import from_texts
-
     if args.qemu_argv is not None:
         raise UsageError("import starts no QEMU; leave out -- and what stands behind it")
+    if args.capture is not None:
+        return _from_capture(args)
+    from qshim.recording.importing import from_texts
+
     version = None
     if args.qemu_version is not None:
         match = re.fullmatch(r"(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?", args.qemu_version)
@@ -51,6 +57,27 @@ def run(args: argparse.Namespace) -> int:
     save(recording, args.output)
     guess = "" if version else f", taken for QEMU {recording.qemu} (--qemu-version overrides)"
     print(f"{args.output}: {', '.join(recording.hmp)}{guess}", file=sys.stderr)
+    return 0
+
+
+def _from_capture(args: argparse.Namespace) -> int:
+    """A capture says all of it itself, so nothing else may be said."""
+    import json
+
+    from qshim.recording.importing import from_corpus
+
+    for option in ("flat", "ramblock", "qemu_version", "target", "machine"):
+        if getattr(args, option) is not None:
+            raise UsageError(f"--capture holds everything; leave out --{option.replace('_', '-')}")
+    try:
+        capture = json.loads(_read(args.capture))
+    except ValueError as error:
+        raise RecordingError(f"{args.capture} is no capture: no valid JSON, {error}") from error
+    if not isinstance(capture, dict):
+        raise RecordingError(f"{args.capture} is no capture: not a JSON object")
+    recording = from_corpus(capture)
+    save(recording, args.output)
+    print(f"{args.output}: {', '.join(recording.hmp)}", file=sys.stderr)
     return 0
 
 

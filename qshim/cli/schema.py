@@ -7,7 +7,9 @@ import argparse
 __all__ = ["SCHEMAS", "configure", "run"]
 
 SCHEMAS: dict[str, tuple[str, str]] = {
+    "explain": ("qshim.views.explain", "EXPLAIN_SCHEMA"),
     "recording": ("qshim.recording.schema", "RECORDING"),
+    "views": ("qshim.views.typed", "VIEWS_SCHEMA"),
 }
 """Name -> the module and the constant that hold the JSON Schema."""
 

@@ -17,7 +17,7 @@ from qshim.units import U64_MAX, hex16, hex_plain, last_of, span
 from qshim.views.typed import JsonObject, JsonValue
 from qshim.views.viewed import Viewed, owner_rows, owner_text, type_word
 
-__all__ = ["Candidate", "Explanation", "Step", "explain", "explain_json", "explain_text"]
+__all__ = ["EXPLAIN_SCHEMA", "Candidate", "Explanation", "Step", "explain", "explain_json", "explain_text"]
 
 _MOST = 1000
 """Candidates that are followed; more cannot be read anyway."""
@@ -280,3 +280,81 @@ def _step_json(step: Step) -> JsonObject:
         if row is not None:
             value[word] = {"device": row.is_device, row.key: row.value}
     return value
+
+
+_ADDRESS: JsonObject = {"type": "integer", "minimum": 0, "maximum": U64_MAX}
+_MAYBE_ADDRESS: JsonObject = {"type": ["integer", "null"], "minimum": 0}
+_WORD: JsonObject = {"type": "string"}
+_MAYBE_WORD: JsonObject = {"type": ["string", "null"]}
+_OWNER: JsonObject = {
+    "type": "object",
+    "properties": {"device": {"type": "boolean"}, "id": _WORD, "path": _WORD, "type": _WORD},
+    "required": ["device"],
+    "additionalProperties": False,
+}
+_STEP: JsonObject = {
+    "type": "object",
+    "properties": {
+        "how": {"enum": ["root", "skipped", "child", "alias target"]},
+        "name": _WORD,
+        "start": {**_ADDRESS, "description": "of the region; behind an alias it may wrap below 0"},
+        "size": {"type": "integer", "minimum": 0},
+        "priority": {"type": "integer"},
+        "type": _WORD,
+        "offset": {**_ADDRESS, "description": "of the address in the region"},
+        "enabled": {"type": "boolean"},
+        "readonly": {"type": "boolean"},
+        "owner": _OWNER,
+        "parent": _OWNER,
+    },
+    "required": ["how", "name", "start", "size", "priority", "type", "offset", "enabled", "readonly"],
+    "additionalProperties": False,
+}
+EXPLAIN_SCHEMA: JsonObject = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "qshim/explain/1",
+    "description": "what `qshim explain --json` prints; integers reach 2^64: read them as exact integers",
+    "type": "object",
+    "properties": {
+        "schema": {"const": "qshim/explain/1"},
+        "address-space": _WORD,
+        "address": _ADDRESS,
+        "root": {**_MAYBE_WORD, "description": "the region that the space shows; null: nothing"},
+        "range": {
+            "type": ["object", "null"],
+            "properties": {
+                "start": _ADDRESS,
+                "last": _ADDRESS,
+                "name": _MAYBE_WORD,
+                "offset": _ADDRESS,
+                "type": _WORD,
+            },
+            "required": ["start", "last", "name", "offset", "type"],
+            "additionalProperties": False,
+        },
+        "candidates": {
+            "type": "array",
+            "description": "what lies at the address, in the order in which rendering tries it",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "verdict": {"enum": ["visible", "hidden", "disabled", "transparent"]},
+                    "path": {"type": "array", "items": _STEP},
+                },
+                "required": ["verdict", "path"],
+                "additionalProperties": False,
+            },
+        },
+        "ram-block": {**_MAYBE_WORD, "description": "empty for a block without a name; null: no block"},
+        "block-offset": _MAYBE_ADDRESS,
+        "ram-addr": _MAYBE_ADDRESS,
+        "host": {**_MAYBE_ADDRESS, "description": "host address in the process that answered"},
+        "reason": {**_MAYBE_WORD, "description": "why there is no host address"},
+    },
+    "required": [
+        "schema", "address-space", "address", "root", "range", "candidates", "ram-block", "block-offset", "ram-addr",
+        "host", "reason",
+    ],
+    "additionalProperties": False,
+}  # fmt: skip
+"""JSON Schema of `explain_json`."""

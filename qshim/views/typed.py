@@ -117,7 +117,6 @@ def ramblock_json(vm: Viewed) -> JsonObject:
             "offset": block.offset,
             "used-length": block.used_length,
             "max-length": block.max_length,
-            "resizeable": block.used_length != block.max_length or block.resizeable,
             "readonly": block.region is not None and block.region.readonly,
             "region": None if block.region is None else block.region.name,
         }
@@ -188,7 +187,6 @@ _BLOCK = _object(
         "offset": {**_ADDRESS, "description": "ram_addr_t"},
         "used-length": _SIZE,
         "max-length": _SIZE,
-        "resizeable": _BOOLEAN,
         "readonly": _BOOLEAN,
         "region": _NAME,
     }

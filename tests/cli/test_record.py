@@ -11,6 +11,7 @@ import pytest
 
 from qshim.cli import COMMANDS, main
 from qshim.cli.record import default_name
+from qshim.cli.schema import SCHEMAS
 from qshim.recording.format import QemuVersion, Recording, load
 from tests.support.fake_qemu import install
 
@@ -190,9 +191,55 @@ def test_import_names_a_file_that_is_not_there(tmp_path: Path, capsys: pytest.Ca
     assert "gone: No such file or directory" in error_of(capsys)
 
 
-def test_schema_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["schema", "recording"]) == 0
-    assert json.loads(capsys.readouterr().out)["properties"]["schema"] == {"const": "qshim/recording/1"}
+CAPTURE = {
+    "outcome": "ok",
+    "machine": "none",
+    "target": "x86_64",
+    "argv": ["qemu-system-x86_64", "-machine", "none"],
+    "version": {"qemu": {"major": 7, "minor": 2, "micro": 22}, "package": ""},
+    "hmp": {"info mtree -D": TREE, "info mtree -o": TREE, "info mtree": TREE, "info mtree -f -d": FLAT},
+    "qmp": {"query-kvm": {"return": {"enabled": False, "present": True}}},
+}
+
+
+def import_capture(tmp_path: Path, capture: object, *more: str) -> int:
+    (tmp_path / "capture.json").write_text(capture if isinstance(capture, str) else json.dumps(capture))
+    return main(["import", "--capture", str(tmp_path / "capture.json"), "-o", str(tmp_path / "out.qrec"), *more])
+
+
+def test_a_capture_becomes_a_recording(tmp_path: Path) -> None:
+    assert import_capture(tmp_path, CAPTURE) == 0
+    recording = load(tmp_path / "out.qrec")
+    assert (recording.qemu, recording.target, recording.machine) == (QemuVersion(7, 2, 22), "x86_64", "none")
+
+
+@pytest.mark.parametrize(
+    ("capture", "more", "status", "sentence"),
+    [
+        ("{", (), 3, "is no capture: no valid JSON"),
+        ([], (), 3, "is no capture: not a JSON object"),
+        ({**CAPTURE, "outcome": "refused"}, (), 3, "holds no machine: its outcome is 'refused'"),
+        ({k: v for k, v in CAPTURE.items() if k != "version"}, (), 3, "lacks the member 'version'"),
+        (CAPTURE, ("--machine", "pc"), 2, "--capture holds everything; leave out --machine"),
+    ],
+)
+def test_a_capture_that_is_none(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    capture: object,
+    more: tuple[str, ...],
+    status: int,
+    sentence: str,
+) -> None:
+    assert import_capture(tmp_path, capture, *more) == status
+    assert sentence in error_of(capsys)
+    assert not (tmp_path / "out.qrec").exists()
+
+
+@pytest.mark.parametrize("name", sorted(SCHEMAS))
+def test_schema_prints_json(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema", name]) == 0
+    assert json.loads(capsys.readouterr().out)["$schema"].startswith("https://json-schema.org/")
 
 
 def test_our_own_bug_is_exit_70_with_a_place(
