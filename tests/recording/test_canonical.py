@@ -44,6 +44,22 @@ def test_sections_follow_their_groups() -> None:
     assert one == other == tuple(line for block in (a, b, y, x, z) for line in block)
 
 
+def test_twins_stay_with_the_aliases_of_their_devices() -> None:
+    """amd-versal2-virt of 11.1: each USB controller's alias shows a region of a device below it."""
+
+    def owned(lines: list[str], owner: str) -> list[str]:
+        return [f"{line} owner:{{dev path={owner}}}" if line.startswith("  ") else line for line in lines]
+
+    def users(name: str) -> list[str]:
+        lines = group(name, *(alias("window", "usb") for _ in range(2)))
+        return [*owned(lines[:2], "/m"), *owned(lines[2:3], "/m/usb[0]"), *owned(lines[3:], "/m/usb[1]")]
+
+    first, second = (owned(section("usb"), f"/m/usb[{n}]/core") for n in (0, 1))
+    expected = tuple(line for block in (users("a"), users("b"), first, second) for line in block)
+    assert tree(users("a"), users("b"), first, second) == expected
+    assert tree(users("b"), users("a"), first, second) == expected
+
+
 def test_of_two_sections_with_one_name_each_stays_with_its_alias() -> None:
     a, b = group("a", alias("m", "timer", 0x10)), group("b", alias("m", "timer", 0x2000))
     small, large = section("timer", size=0x10), section("timer", size=0x2000)
