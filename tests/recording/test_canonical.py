@@ -55,9 +55,11 @@ def test_twins_stay_with_the_aliases_of_their_devices() -> None:
         return [*owned(lines[:2], "/m"), *owned(lines[2:3], "/m/usb[0]"), *owned(lines[3:], "/m/usb[1]")]
 
     first, second = (owned(section("usb"), f"/m/usb[{n}]/core") for n in (0, 1))
-    expected = tuple(line for block in (users("a"), users("b"), first, second) for line in block)
-    assert tree(users("a"), users("b"), first, second) == expected
-    assert tree(users("b"), users("a"), first, second) == expected
+    a, b = users("a"), users("b")
+    crossed = [*b[:2], b[3], b[2], ""]  # here the second device's alias comes first, and so does its section
+    expected = tuple(line for block in (a, crossed, first, second) for line in block)
+    assert tree(a, crossed, first, second) == expected
+    assert tree(crossed, a, second, first) == expected
 
 
 def test_of_two_sections_with_one_name_each_stays_with_its_alias() -> None:
