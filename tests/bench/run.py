@@ -1,10 +1,11 @@
 """Measure qshim's server beside a real QEMU in the same run, and print a table with ratios.
 
-    python tests/bench/run.py --qemu qemu-system-x86_64 [--recording FILE] [--machine q35] [--seconds S]
+    python -m tests.bench.run --qemu qemu-system-x86_64 [--recording FILE] [--machine q35] [--seconds S]
 
 Both serve the same machine paused on a unix socket and are measured in turn, several rounds, so that
 a busy host slows both. Printed is the better of the rounds for each. Without --recording one is made
-of the QEMU first. Nothing here is a test: no number makes it fail.
+of the QEMU first. Behind the table: what a commit of the memory model costs. Nothing here is a test: no
+number makes it fail.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.bench import commit
 
 CLOCK = os.sysconf("SC_CLK_TCK")
 QUESTIONS = {
@@ -171,6 +174,8 @@ def main() -> None:
         print(f"{name:36} {a:10.1f} {b:10.1f} {a / b:7.2f}")
     a = best("start to greeting, ms", rounds[0])
     print(f"{'python3 -c import asyncio, ms':36} {min(python):10.1f} {'':10} {a / min(python):7.2f}  (start / this)")
+    print()
+    commit.main()
 
 
 if __name__ == "__main__":
