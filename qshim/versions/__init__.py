@@ -32,6 +32,18 @@ class Quirks:
     words, and the rest of the message is swallowed (11.1; monitor.md 1.7)."""
     status_shows_singlestep: bool = False
     """query-status has the member `singlestep` (gone in 10.0; qmp-commands.jsonl)."""
+    hmp_binary_numbers: bool = True
+    """Numbers of HMP expressions may be written `0b101`: the C library of that build takes them (10.0)."""
+    registers_by_gdb_name: bool = False
+    """Expressions of HMP name CPU registers as gdb does (11.1; monitor.md 5.5)."""
+    xp_short_addresses: bool = False
+    """`xp` pads addresses to 8 digits instead of 16 (11.1; monitor.md 5.4)."""
+    octal_zero_apart: bool = False
+    """`x/o` prints the leading 0 in front of the padding instead of behind it (11.1; monitor.md 5.4)."""
+    zero_has_prefix: bool = False
+    """`gva2gpa 0` answers `0x0` (11.1; monitor.md 5.6)."""
+    cpus_show_model: bool = False
+    """`info cpus` ends in the CPU model (11.1; monitor.md 5.6)."""
     more_limited_events: tuple[tuple[str, str | None], ...] = (
         ("HV_BALLOON_STATUS_REPORT", None), ("BLOCK_IO_ERROR", "qom-path"),
     )  # fmt: skip
@@ -48,9 +60,20 @@ V7_2 = replace(
     eventfd_diff_needs_listener=False,
     debug_write_reaches_rom=False,
     status_shows_singlestep=True,
+    hmp_binary_numbers=False,
     more_limited_events=(),
 )
-V11_1 = replace(V10_0, label="11.1", mtree_container_word=True, json_incremental=True)
+V11_1 = replace(
+    V10_0,
+    label="11.1",
+    mtree_container_word=True,
+    json_incremental=True,
+    registers_by_gdb_name=True,
+    xp_short_addresses=True,
+    octal_zero_apart=True,
+    zero_has_prefix=True,
+    cpus_show_model=True,
+)
 
 KNOWN: dict[str, Quirks] = {q.label: q for q in (V7_2, V10_0, V11_1)}
 DEFAULT = V11_1
