@@ -10,7 +10,7 @@ from qshim.rows import DispatchRow, EntryRow, FlatRow, FlatViewRow, RangeRow, Se
 from qshim.units import hex16, last_of, span
 from qshim.views.viewed import Viewed, owner_rows, owner_text, type_word
 
-__all__ = ["flat", "flat_lines", "flat_text"]
+__all__ = ["dispatch_lines", "flat", "flat_lines", "flat_text", "range_line"]
 
 
 def flat(vm: Viewed, *, owner: bool = False, dispatch: bool = False) -> FlatRow:
@@ -113,19 +113,20 @@ def flat_lines(rows: FlatRow) -> Iterator[str]:
             yield "  No rendered FlatView\n\n"
             continue
         for row in view.ranges:
-            yield _range_line(row, rows.owners)
+            yield f"{range_line(row, rows.owners)}\n"
         if view.dispatch is not None:
-            yield from _dispatch_lines(view.dispatch)
+            yield from dispatch_lines(view.dispatch)
         yield "\n"
 
 
-def _range_line(row: RangeRow, owners: bool) -> str:
+def range_line(row: RangeRow, owners: bool) -> str:
+    """One range of `info mtree -f`, without its newline."""
     word = f"nv-{row.type}" if row.nonvolatile else row.type
     return (
         f"  {span(row.start, row.last)} (prio {row.priority}, {word}): {row.name}"
         f"{f' @{hex16(row.offset)}' if row.offset else ''}"
         f"{owner_text(row.owner, row.parent) if owners else ''}"
-        f"{''.join(f' {name}' for name in row.accelerators)}\n"
+        f"{''.join(f' {name}' for name in row.accelerators)}"
     )
 
 
@@ -133,7 +134,8 @@ _INDEX_TAGS = (" [unassigned]", " [not dirty]", " [ROM]", " [watch]")
 """Printed by number alone, whatever the section is (memory.md 4.5)."""
 
 
-def _dispatch_lines(row: DispatchRow) -> Iterator[str]:
+def dispatch_lines(row: DispatchRow) -> Iterator[str]:
+    """The dispatch part of a view, each line with its newline."""
     yield "  Dispatch\n"
     yield "    Physical sections\n"
     for number, section in enumerate(row.sections):

@@ -10,7 +10,7 @@ from qshim.units import U64_MAX, last_of, span
 from qshim.versions import Quirks
 from qshim.views.viewed import Viewed, owner_rows, owner_text, type_word
 
-__all__ = ["tree", "tree_lines", "tree_text"]
+__all__ = ["region_line", "tree", "tree_lines", "tree_text"]
 
 
 def tree(vm: Viewed, *, owner: bool = False, disabled: bool = False) -> TreeRow:
@@ -118,16 +118,18 @@ def tree_lines(rows: TreeRow) -> Iterator[str]:
 
 def _region_lines(regions: Iterable[RegionRow], owners: bool) -> Iterator[str]:
     for row in regions:
-        warning = "[DETECTED OVERFLOW!] " if row.overflow else ""
-        if not row.level:
-            yield warning
-            continue
-        word = f"nv-{row.type}" if row.nonvolatile else row.type
-        alias = ""
-        if row.alias is not None:
-            alias = f"alias {row.name} @{row.alias.target} {span(row.alias.start, row.alias.last)}"
-        yield (
-            f"{warning}{'  ' * row.level}{span(row.start, row.last)} (prio {row.priority}, {word}): "
-            f"{alias or row.name}{' [disabled]' if row.disabled else ''}"
-            f"{owner_text(row.owner, row.parent) if owners else ''}\n"
-        )
+        # a hidden region leaves its warning behind, without a line of its own
+        yield f"{region_line(row, owners)}\n" if row.level else "[DETECTED OVERFLOW!] "
+
+
+def region_line(row: RegionRow, owners: bool) -> str:
+    """One line of `info mtree`, without its newline."""
+    word = f"nv-{row.type}" if row.nonvolatile else row.type
+    name = row.name
+    if row.alias is not None:
+        name = f"alias {row.name} @{row.alias.target} {span(row.alias.start, row.alias.last)}"
+    return (
+        f"{'[DETECTED OVERFLOW!] ' if row.overflow else ''}{'  ' * row.level}{span(row.start, row.last)} "
+        f"(prio {row.priority}, {word}): {name}{' [disabled]' if row.disabled else ''}"
+        f"{owner_text(row.owner, row.parent) if owners else ''}"
+    )

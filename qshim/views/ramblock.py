@@ -9,7 +9,7 @@ from qshim.units import hex_0x16, size_text
 from qshim.versions import Quirks
 from qshim.views.viewed import Viewed
 
-__all__ = ["blocks", "blocks_text"]
+__all__ = ["block_line", "blocks", "blocks_text"]
 
 
 def blocks(vm: Viewed) -> tuple[BlockRow, ...]:
@@ -33,12 +33,14 @@ def blocks_text(rows: Sequence[BlockRow], quirks: Quirks) -> str:
     """The text of `info ramblock`, lines ended by a newline."""
     header = f"{'Block Name':>24} {'PSize':>8}  {'Offset':>18} {'Used':>18} {'Total':>18}"
     lines = [f"{header} {'HVA':>18} {'RO':>3}\n" if quirks.ramblock_shows_host else f"{header}\n"]
-    for row in rows:
-        line = (
-            f"{row.name:>24} {size_text(row.page_size):>8}  "
-            f"{hex_0x16(row.offset)} {hex_0x16(row.used_length)} {hex_0x16(row.max_length)}"
-        )
-        if row.host is not None:
-            line += f" {hex_0x16(row.host)} {'ro' if row.readonly else 'rw':>3}"
-        lines.append(line + "\n")
+    lines += [f"{block_line(row)}\n" for row in rows]
     return "".join(lines)
+
+
+def block_line(row: BlockRow) -> str:
+    """One line of `info ramblock`, without its newline."""
+    line = (
+        f"{row.name:>24} {size_text(row.page_size):>8}  "
+        f"{hex_0x16(row.offset)} {hex_0x16(row.used_length)} {hex_0x16(row.max_length)}"
+    )
+    return line if row.host is None else f"{line} {hex_0x16(row.host)} {'ro' if row.readonly else 'rw':>3}"
