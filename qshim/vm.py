@@ -8,7 +8,7 @@ changes (`Vm.kept`), because HMP and QMP, on any number of connections, ask for 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, TypeVar
 
 from qshim import versions
 from qshim.events import Event, Later, Throttle, now
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from qshim.qom import QomObject
     from qshim.recording.format import Recording
 
-__all__ = ["Chardev", "Event", "Version", "Vm"]
+__all__ = ["Chardev", "Event", "Files", "Version", "Vm"]
 
 T = TypeVar("T")
 
@@ -47,6 +47,19 @@ class Chardev(NamedTuple):
     frontend_open: bool = True
     busy: bool = True
     """A monitor or a device uses it."""
+
+
+class Files(Protocol):
+    """Who makes files for commands such as memsave: the server decides which (see `Vm.files`)."""
+
+    def may_write(self, path: str) -> str | None:
+        """Why the file *path* may not be written; None if it may."""
+
+    def create(self, path: str, mode: int) -> BinaryIO:
+        """The new, empty file *path* with permissions *mode* (less the umask); raises OSError."""
+
+    def fdopen(self, fd: int) -> BinaryIO:
+        """The descriptor *fd*, which was passed to a monitor, as a file; closing it closes *fd*."""
 
 
 class Vm:
@@ -93,6 +106,8 @@ class Vm:
         """What set-action set; the defaults are QEMU's."""
         self.chardevs: dict[str, Chardev] = {}
         """Character devices by label, the newest last; whoever opens one enters it."""
+        self.files: Files | None = None
+        """Makes the files that monitor commands write; None: there are none."""
         self.extensions = False
         """The `x-qshim-` commands exist."""
         self._throttle = Throttle(self._tell, dict(quirks.more_limited_events))
@@ -223,6 +238,10 @@ class Vm:
     def _tell(self, event: Event) -> None:
         for sink in tuple(self._event_sinks):
             sink(event)
+
+    def may_write(self, path: str) -> str | None:
+        """Why monitor commands may not write the file *path*; None if they may."""
+        return "this machine writes no files" if self.files is None else self.files.may_write(path)
 
     def stop(self) -> None:
         """Pause the guest: STOP event, state `paused`. Nothing happens unless it runs."""
