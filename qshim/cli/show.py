@@ -31,17 +31,18 @@ def run(args: argparse.Namespace) -> int:
     if args.qemu_argv:
         raise UsageError("qshim show takes a recording and no QEMU command line; leave out what stands behind --")
     vm = recordings.machine(args)
-    from qshim.monitor.hmp.arguments import LineError
-    from qshim.monitor.hmp.line import understand
+    from qshim.monitor.hmp.cursor import LineError
+    from qshim.monitor.hmp.line import perform, understand
+    from qshim.monitor.registry import CommandError
 
     try:
-        found = understand(vm.quirks.label, args.view)
-    except LineError as error:
+        found = understand(vm, args.view)
+        if found is None:
+            raise UsageError("no view; ask for one, such as 'info mtree'")
+        text = _as_json(vm, found.name, found.arguments) if args.json else perform(vm, found)
+    except (LineError, CommandError) as error:
         raise UsageError(str(error).rstrip("\n")) from error
-    if found is None:
-        raise UsageError("no view; ask for one, such as 'info mtree'")
-    row, values = found
-    sys.stdout.write(_as_json(vm, row.name, values) if args.json else row.handler(vm, values))
+    sys.stdout.write(text)
     return 0
 
 
@@ -51,7 +52,7 @@ def _as_json(vm: Vm, name: str, values: Mapping[str, object]) -> str:
     from qshim.views import typed
 
     if name == "info mtree":
-        view = typed.flat_json(vm) if values["flatview"] else typed.tree_json(vm)
+        view = typed.flat_json(vm) if values.get("flatview") else typed.tree_json(vm)
     elif name == "info ramblock":
         view = typed.ramblock_json(vm)
     else:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from qshim.errors import MemoryModelError
 
-__all__ = ["HUGE_ALIGN", "HostMapping", "HostSource", "map_host"]
+__all__ = ["HUGE_ALIGN", "HostMapping", "HostSource", "map_host", "physical_address"]
 
 HUGE_ALIGN = 2 << 20
 """Alignment of anonymous memory on x86, Arm and ppc64 hosts."""
@@ -115,3 +115,24 @@ def _address_of(mapping: mmap.mmap) -> int:
     address = int(view.buf)
     ctypes.pythonapi.PyBuffer_Release(ctypes.byref(view))
     return address
+
+
+def physical_address(host: int) -> int | None:
+    """The host physical address of *host* in this process; None where its page is not in memory.
+
+    Without privileges the kernel tells page 0 for every page.
+
+    :raises OSError: the kernel does not show its tables; the text is QEMU's own.
+    """
+    try:
+        with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
+            pagemap.seek(host // mmap.PAGESIZE * 8)
+            entry = pagemap.read(8)
+    except OSError as error:
+        raise OSError("Cannot open /proc/self/pagemap") from error
+    if len(entry) != 8:
+        raise OSError("Cannot read pagemap")
+    value = int.from_bytes(entry, "little")
+    if not value >> 63:
+        return None
+    return (value & 0x007F_FFFF_FFFF_FFFF) * mmap.PAGESIZE | host % mmap.PAGESIZE

@@ -54,13 +54,11 @@ def test_query_commands_lists_what_that_qemu_lists(converse: Converse, dialect: 
 
 
 def test_every_modelled_command_exists_in_qemu() -> None:
-    from qshim.monitor.hmp.table import HMP
-    from qshim.monitor.names import known_hmp, known_qmp
+    from qshim.monitor.names import known_qmp
     from qshim.monitor.qmp.table import QMP
 
     for dialect in versions.KNOWN:
         assert [name for name in QMP._rows if QMP.find(name, dialect) and not known_qmp(dialect, name)] == []
-        assert [name for name in HMP._rows if HMP.find(name, dialect) and not known_hmp(dialect, name)] == []
 
 
 def test_a_known_command_without_behaviour_says_so(converse: Converse) -> None:

@@ -41,7 +41,7 @@ class Image:
         self.data = path.read_bytes()
         assert self.data[:6] == b"\x7fELF\x02\x01", f"{path} is no 64-bit little-endian ELF file"
         start, count = self.at("<Q", 32), self.at("<H", 56)
-        self.segments = []
+        self.segments: list[tuple[int, int, int]] = []
         tags: dict[int, int] = {}
         for entry in range(start, start + 56 * count, 56):
             kind, _, offset, address, _, size = struct.unpack_from("<IIQQQQ", self.data, entry)
@@ -103,19 +103,24 @@ def program(wrapper: str) -> Path:
     return Path(next(word for word in words if "/root-" in word and "/qemu-system-" in word))
 
 
-def log_items(binary: str) -> list[str]:
-    """The lines of `help log`."""
+def printed(binary: str, lines: list[str]) -> dict[str, list[str]]:
+    """What *binary* prints for each of *lines*."""
     command = [binary, "-machine", "none", "-nodefaults", "-display", "none", "-S", "-qmp", "stdio"]
-    lines = [
-        {"execute": "qmp_capabilities"},
-        {"execute": "human-monitor-command", "arguments": {"command-line": "help log"}},
-        {"execute": "quit"},
-    ]
-    asked = "".join(json.dumps(line) + "\n" for line in lines)
-    done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=60, check=True)
+    asked: list[dict[str, object]] = [{"execute": "qmp_capabilities"}]
+    asked += [{"execute": "human-monitor-command", "arguments": {"command-line": line}, "id": line} for line in lines]
+    asked.append({"execute": "quit"})
+    text = "".join(json.dumps(line) + "\n" for line in asked)
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=True)
     replies = [json.loads(line) for line in done.stdout.splitlines()]
-    text: str = next(r["return"] for r in replies if isinstance(r.get("return"), str))
-    return text.split("\r\n")[:-1]
+    return {r["id"]: r["return"].split("\r\n")[:-1] for r in replies if "id" in r}
+
+
+def texts(binary: str) -> dict[str, list[str]]:
+    """Fixed texts that tell about the binary: what can be logged, which objects can be made, of what properties."""
+    objects = "object_add help"
+    found = printed(binary, ["help log", objects])
+    types = [line.strip() for line in found[objects][1:] if line.startswith("  memory-backend")]
+    return found | printed(binary, [f"object_add {name},help" for name in types])
 
 
 def main() -> None:
@@ -134,15 +139,15 @@ def main() -> None:
             lists = {}
             for kind, rows in zip(("commands", "info"), Image(program(binary), ITEMS[label]).commands(), strict=True):
                 numbers = []
-                for texts, mask in sorted(rows):
-                    if texts not in records:
-                        records.append(texts)
-                    number = records.index(texts)
+                for words, mask in sorted(rows):
+                    if words not in records:
+                        records.append(words)
+                    number = records.index(words)
                     numbers.append(number if not mask or mask >> bit & 1 else -1 - number)
                 lists[kind] = numbers
             targets[target] = lists
             print(f"{label} {target}: {', '.join(f'{len(n)} {k}' for k, n in lists.items())}")
-        document[label] = {"records": records, "targets": targets, "log": log_items(binaries()[label, "x86_64"])}
+        document[label] = {"records": records, "targets": targets, "texts": texts(binaries()[label, "x86_64"])}
     text = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
     args.output.write_bytes(lzma.compress(text, check=lzma.CHECK_CRC32, preset=9 | lzma.PRESET_EXTREME))
     print(f"{args.output}: {len(text)} bytes of JSON")

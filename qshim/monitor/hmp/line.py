@@ -3,69 +3,104 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from qshim.monitor.hmp import control, memory
-from qshim.monitor.hmp.arguments import BLANKS, Cursor, Flag, LineError, read_all
-from qshim.monitor.hmp.table import HMP
-from qshim.monitor.names import known_hmp
-from qshim.monitor.registry import Command, CommandError
+from qshim.monitor.hmp.arguments import Reading, read_all
+from qshim.monitor.hmp.catalogue import Catalogue, Entry, catalogue
+from qshim.monitor.hmp.cursor import BLANKS, Cursor, LineError
+from qshim.monitor.hmp.registers import registers
+from qshim.monitor.hmp.table import HMP, Call, Monitor, Row, examine_of
+from qshim.monitor.registry import CommandError
 
 if TYPE_CHECKING:
     from qshim.vm import Vm
 
-__all__ = ["run", "understand"]
-
-# imported for the rows they enter
-_FAMILIES = (control, memory)
-
-Row = Command[Flag, str]
+__all__ = ["Understood", "perform", "run", "understand"]
 
 
-def run(vm: Vm, line: str) -> str:
-    """What the human monitor prints for *line*, lines ending in CR LF."""
+class Understood(NamedTuple):
+    """A command line: *name* is the catalogue's (`info mtree`, `quit|q`), *typed* the words as they stand there."""
+
+    name: str
+    entry: Entry
+    arguments: Mapping[str, object]
+    typed: str
+
+
+def run(vm: Vm, line: str, monitor: Monitor | None = None) -> str:
+    """What the human monitor prints for *line*, lines ending in CR LF.
+
+    *monitor*: who asks; None for a line that comes alone, as by human-monitor-command.
+    """
+    # QEMU's strings end at a NUL
+    line = line.partition("\0")[0]
     try:
-        found = understand(vm.quirks.label, line)
+        found = understand(vm, line)
+        if found is None:
+            return ""
+        row = _row(found)
+        if row is not None and row.stable:
+            return vm.kept(("hmp", found.name, *found.arguments.items()), lambda: _crlf(perform(vm, found)))
+        return _crlf(perform(vm, found, monitor))
     except LineError as error:
         return _crlf(str(error))
-    if found is None:
-        return ""
-    row, values = found
-    try:
-        if row.stable:
-            return vm.kept((row.name, *values.values()), lambda: _crlf(row.handler(vm, values)))
-        return _crlf(row.handler(vm, values))
     except CommandError as error:
         return _crlf(f"Error: {error.desc}\n")
 
 
-def understand(dialect: str, line: str) -> tuple[Row, Mapping[str, object]] | None:
+def perform(vm: Vm, found: Understood, monitor: Monitor | None = None) -> str:
+    """What *found* prints, lines ending in LF.
+
+    :raises CommandError: it fails.
+    :raises LineError: qshim does not model it.
+    """
+    row = _row(found)
+    if row is None:
+        raise LineError(f"{found.name.split('|')[0]} is not modelled by qshim\n")
+    vm.build()
+    return row.handler(Call(vm, found.arguments, monitor or Monitor()))
+
+
+def _row(found: Understood) -> Row | None:
+    import qshim.monitor.hmp.families as _families  # the rows enter themselves when they are imported
+
+    del _families
+    return HMP.find(found.name)
+
+
+def understand(vm: Vm, line: str) -> Understood | None:
     """The command that *line* names and its arguments; None for a blank line.
 
     :raises LineError: with the text that the monitor prints instead.
     """
+    known = catalogue(vm.quirks.label, vm.target)
     cursor = Cursor(line)
-    name = _word(cursor)
-    if not name and not cursor.peek():
+    word = _word(cursor)
+    if not word and not cursor.peek():
         return None
-    if name == "info":
-        behind = cursor.at
-        item = _word(cursor)
-        if item:
-            name = f"info {item}"
-        elif cursor.peek():
-            # `info/mtree`: there is a word, and it is empty
-            raise LineError(f"unknown command: '{line[:behind]}'\n")
-    row = HMP.find(name, dialect)
-    if row is None:
-        if known_hmp(dialect, name):
-            raise LineError(f"{name} is not modelled by qshim\n")
-        raise LineError(f"unknown command: '{line[: cursor.at]}'\n")
+    entry = _find(known, False, word, cursor)
+    name = entry.name
     typed = line[: cursor.at]
+    cursor.skip_blanks()
+    if name == "info" and cursor.peek():
+        entry = _find(known, True, _word(cursor), cursor)
+        name = f"info {entry.name}"
+        typed = line[: cursor.at]
+    reading = Reading(registers(vm), examine_of(vm), vm.quirks.hmp_binary_numbers)
     try:
-        return row, read_all(cursor, row.name.rpartition(" ")[2], row.parameters)
+        return Understood(name, entry, read_all(cursor, entry.name, entry.parameters, reading), typed)
     except LineError as error:
         raise LineError(f'{error}Try "help {typed}" for more information\n') from None
+
+
+def _find(known: Catalogue, info: bool, word: str, cursor: Cursor) -> Entry:
+    entry = (known.info_by_name if info else known.by_name).get(word)
+    so_far = cursor.line[: cursor.at]
+    if entry is None:
+        raise LineError(f"unknown command: '{so_far}'\n")
+    if entry.foreign:
+        raise LineError(f"Command '{so_far}' not available until machine initialization has completed.\n")
+    return entry
 
 
 def _word(cursor: Cursor) -> str:

@@ -2,44 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from qshim.monitor.hmp.arguments import Flag
-from qshim.monitor.hmp.table import HMP
+from qshim.monitor.hmp.bridge import ask, ask_list
+from qshim.monitor.hmp.table import HMP, Call
 
 if TYPE_CHECKING:
     from qshim.vm import Vm
 
-__all__ = ["info_mtree", "info_ramblock", "ramblock_text"]
+__all__ = [
+    "info_memdev", "info_memory_devices", "info_memory_size_summary", "info_mtree", "info_ramblock", "ramblock_text",
+]  # fmt: skip
 
-Arguments = Mapping[str, object]
 
-
-@HMP.command(
-    "info mtree",
-    Flag("flatview", "f"),
-    Flag("dispatch_tree", "d"),
-    Flag("owner", "o"),
-    Flag("disabled", "D"),
-    stable=True,
-)
-def info_mtree(vm: Vm, arguments: Arguments) -> str:
+@HMP.command("info mtree", stable=True)
+def info_mtree(call: Call) -> str:
     """The region trees, or with -f the flat views; -d counts only with -f, -D only without (memory.md 6.1)."""
-    owner = bool(arguments["owner"])
-    if arguments["flatview"]:
+    owner = call.flag("owner")
+    if call.flag("flatview"):
         from qshim.views.flatview import flat, flat_text
 
-        return flat_text(flat(vm, owner=owner, dispatch=bool(arguments["dispatch_tree"])))
+        return flat_text(flat(call.vm, owner=owner, dispatch=call.flag("dispatch_tree")))
     from qshim.views.mtree import tree, tree_text
 
-    return tree_text(tree(vm, owner=owner, disabled=bool(arguments["disabled"])))
+    return tree_text(tree(call.vm, owner=owner, disabled=call.flag("disabled")))
 
 
 @HMP.command("info ramblock", stable=True)
-def info_ramblock(vm: Vm, arguments: Arguments) -> str:
+def info_ramblock(call: Call) -> str:
     """The RAM blocks."""
-    return ramblock_text(vm)
+    return ramblock_text(call.vm)
 
 
 def ramblock_text(vm: Vm) -> str:
@@ -47,3 +39,29 @@ def ramblock_text(vm: Vm) -> str:
     from qshim.views.ramblock import blocks, blocks_text
 
     return blocks_text(blocks(vm), vm.quirks)
+
+
+@HMP.command("info memdev")
+def info_memdev(call: Call) -> str:
+    """The memory backends, and an empty line."""
+    from qshim.views.memory_devices import memdev_text
+
+    return memdev_text(ask_list(call.vm, "query-memdev"))
+
+
+@HMP.command("info memory-devices")
+def info_memory_devices(call: Call) -> str:
+    """DIMMs and other memory devices, by address."""
+    from qshim.views.memory_devices import memory_devices_text
+
+    return memory_devices_text(ask_list(call.vm, "query-memory-devices"))
+
+
+@HMP.command("info memory_size_summary")
+def info_memory_size_summary(call: Call) -> str:
+    """Bytes of memory that the machine began with, and that were plugged."""
+    summary = ask(call.vm, "query-memory-size-summary")
+    text = f"base memory: {summary['base-memory']}\n"
+    if "plugged-memory" in summary:
+        text += f"plugged memory: {summary['plugged-memory']}\n"
+    return text

@@ -1,0 +1,9 @@
+"""Every family of HMP commands; importing this enters their rows in the table."""
+
+from __future__ import annotations
+
+from qshim.monitor.hmp import blocks, control, examine, helping, machine, memory, objects, ports, saving
+
+__all__ = ["FAMILIES"]
+
+FAMILIES = (blocks, control, examine, helping, machine, memory, objects, ports, saving)
