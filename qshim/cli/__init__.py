@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("qshim.cli.explain", "how a guest address resolves, down to the host address"),
     "record": ("qshim.cli.record", "capture a machine of a real QEMU into a file"),
     "import": ("qshim.cli.import_", "make a recording from pasted monitor texts"),
+    "crosscheck": ("qshim.cli.crosscheck", "compare a real QEMU with our model, or with another QEMU"),
     "schema": ("qshim.cli.schema", "print the JSON Schema of a document that qshim writes"),
 }
 """Subcommand -> its module and one line of help."""

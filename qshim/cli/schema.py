@@ -9,6 +9,7 @@ __all__ = ["SCHEMAS", "configure", "run"]
 SCHEMAS: dict[str, tuple[str, str]] = {
     "explain": ("qshim.views.explain", "EXPLAIN_SCHEMA"),
     "recording": ("qshim.recording.schema", "RECORDING"),
+    "report": ("qshim.reports.json", "REPORT_SCHEMA"),
     "views": ("qshim.views.typed", "VIEWS_SCHEMA"),
 }
 """Name -> the module and the constant that hold the JSON Schema."""

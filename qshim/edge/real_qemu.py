@@ -26,7 +26,7 @@ from qemu.qmp.protocol import StateError
 from qshim.errors import CompareError, QshimError, UsageError
 from qshim.recording.format import lines_of
 
-__all__ = ["MONITOR_ID", "Hung", "RealQemu", "Refused", "attached", "run", "started"]
+__all__ = ["MONITOR_ID", "DidNotStart", "Hung", "RealQemu", "Refused", "attached", "run", "started"]
 
 MONITOR_ID = "qshim-monitor"
 """The id of our character device and monitor in a QEMU of ours."""
@@ -59,6 +59,15 @@ class Refused(QshimError):
         super().__init__(f"QEMU refuses {command}: {description}")
         self.error_class = error_class
         self.description = description
+
+
+class DidNotStart(CompareError):
+    """A QEMU ended before it greeted: it refused its command line, or it failed."""
+
+    def __init__(self, who: str, reason: str) -> None:
+        super().__init__(f"{who} did not start: {reason}")
+        self.reason = reason
+        """Its last error without its name."""
 
 
 class Hung(CompareError):
@@ -140,7 +149,7 @@ async def started(
                 f"{who} did not greet within {_START_SECONDS:g} s; does an option make it wait for a connection?"
             ) from None
         except (ConnectError, QMPError, OSError) as error:
-            raise CompareError(f"{who} did not start: {process.last_words()}") from error
+            raise DidNotStart(who, process.last_words()) from error
         yield RealQemu(client, who, process, answer_seconds)
     finally:
         if process is not None:

@@ -22,7 +22,7 @@ from qshim.errors import RecordingError
 
 __all__ = [
     "FLAT_COMMAND", "RAMBLOCK_COMMAND", "SCHEMA", "TREE_COMMAND", "WHENS",
-    "QemuVersion", "QomRegion", "Recording", "dumps", "lines_of", "load", "loads", "save",
+    "QemuVersion", "QomRegion", "Recording", "dumps", "is_recording", "lines_of", "load", "loads", "save",
 ]  # fmt: skip
 
 SCHEMA = "qshim/recording/1"
@@ -172,6 +172,16 @@ def load(path: str | os.PathLike[str]) -> Recording:
     except OSError as error:
         raise RecordingError(f"cannot read the recording {os.fspath(path)}: {error.strerror}") from error
     return loads(data, os.fspath(path))
+
+
+def is_recording(path: str | os.PathLike[str]) -> bool:
+    """Whether *path* is a recording rather than a program: by its first bytes, or its name if it is not there."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(len(_XZ_MAGIC))
+    except OSError:
+        return str(path).endswith((".qrec", ".qrec.xz"))
+    return head == _XZ_MAGIC or head[:1] == b"{"
 
 
 def save(recording: Recording, path: str | os.PathLike[str]) -> None:

@@ -28,8 +28,9 @@ if descriptor:
     peer = socket.socket(fileno=int(descriptor[1]))
 else:
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(sys.argv[1])
+    listener.bind(sys.argv[1] + ".new")
     listener.listen()
+    os.rename(sys.argv[1] + ".new", sys.argv[1])  # who sees the name can connect
     peer, _ = listener.accept()
 if "silent" in faults:
     time.sleep(60)
@@ -59,7 +60,8 @@ def hmp(line):
         return FLAT
     if line.startswith("info mtree"):
         readings += 1
-        return TREE % ("" if readings > faults.get("changes", 0) else readings)
+        owner = " parent:{obj path=/machine/unattached}" if "-o" in line.split() else ""
+        return TREE % (("" if readings > faults.get("changes", 0) else str(readings)) + owner)
     if line == "info ramblock":
         return BLOCKS
     if line == "info qom-tree":

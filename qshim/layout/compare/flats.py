@@ -16,6 +16,7 @@ __all__ = ["flat_changes"]
 
 
 def flat_changes(left: FlatRow, right: FlatRow) -> Iterator[Change]:
+    """Changes of what is visible in each address space that both machines have."""
     before, after = _by_space(left), _by_space(right)
     told: set[tuple[int, int]] = set()
     for space in before:
@@ -105,9 +106,12 @@ def _ranges(space: str, left: Sequence[RangeRow], right: Sequence[RangeRow]) -> 
 
 
 def _visible(row: RangeRow, addr: int) -> Hashable:
-    """What an access to *addr* meets. The word `container` (11.1) is none of it: it says `i/o` otherwise."""
+    """What an access to *addr* meets.
+
+    The word `container` (11.1) is none of it: it says `i/o` otherwise. Owners are told with the trees.
+    """
     word = "i/o" if row.type == "container" else row.type
-    return (row.name, row.offset + addr - row.start, word, row.priority, row.nonvolatile, row.owner, row.parent)
+    return (row.name, row.offset + addr - row.start, word, row.priority, row.nonvolatile)
 
 
 def _seen(row: RangeRow, addr: int) -> str:

@@ -13,6 +13,7 @@ __all__ = ["block_changes"]
 
 
 def block_changes(left: Sequence[BlockRow], right: Sequence[BlockRow]) -> Iterator[Change]:
+    """Changes of the RAM blocks, which are matched by name, else by place and lengths."""
     pairs, gone, come = matched(
         left,
         right,

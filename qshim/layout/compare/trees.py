@@ -55,6 +55,7 @@ def _nodes(rows: Sequence[RegionRow], base: int = 0) -> tuple[_Node, ...]:
 
 
 def tree_changes(left: TreeRow, right: TreeRow) -> Iterator[Change]:
+    """Changes of address spaces, of the regions below their roots, and of what aliases show."""
     words: list[str] = []
     before, after = ([(g.spaces, _nodes(g.regions)) for g in side.groups] for side in (left, right))
     pairs, gone, come = matched(

@@ -1,0 +1,1 @@
+"""One file for each format that findings are printed in."""
