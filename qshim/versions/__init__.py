@@ -34,6 +34,8 @@ class Quirks:
     """query-status has the member `singlestep` (gone in 10.0; qmp-commands.jsonl)."""
     hmp_binary_numbers: bool = True
     """Numbers of HMP expressions may be written `0b101`: the C library of that build takes them (10.0)."""
+    readline_emacs_keys: bool = True
+    """The human monitor's editor knows ^N, ^P and ^U (10.0; monitor.md 5.1)."""
     registers_by_gdb_name: bool = False
     """Expressions of HMP name CPU registers as gdb does (11.1; monitor.md 5.5)."""
     xp_short_addresses: bool = False
@@ -49,6 +51,18 @@ class Quirks:
     )  # fmt: skip
     """Rate-limited events besides those of every release, each with the member whose values are told apart (10.0;
     monitor.md 1.11)."""
+    no_nmi: str = "machine does not provide NMIs"
+    """inject-nmi on a machine without NMI handler (other words before 10.0; qmp-commands.jsonl)."""
+    iothread_polling: tuple[int, int, int | None] = (0, 0, None)
+    """poll-grow, poll-shrink and poll-weight of a new iothread (11.1 changed the defaults; qmp-commands.jsonl)."""
+    mapped_backend: str = "object '{}' is in use, can not be deleted"
+    """object-del of a memory backend that is guest memory (other words in 11.1; monitor.md 4.3)."""
+    device_path_word: str = "device"
+    """What device_del says that an object is not (`hotpluggable device` before 10.0; monitor.md 4.3)."""
+    root_objects: tuple[str, ...] = ("backend", "machine", "objects", "chardevs")
+    """Containers below the root of the object tree (10.0 added backend, 11.1 audiodevs; monitor.md 4.3)."""
+    device_add_takes_text: bool = False
+    """device_add makes text of every value (gone in 10.0; monitor.md 4.3)."""
 
 
 V10_0 = Quirks("10.0")
@@ -61,7 +75,12 @@ V7_2 = replace(
     debug_write_reaches_rom=False,
     status_shows_singlestep=True,
     hmp_binary_numbers=False,
+    readline_emacs_keys=False,
     more_limited_events=(),
+    no_nmi="this feature or command is not currently supported",
+    device_path_word="hotpluggable device",
+    device_add_takes_text=True,
+    root_objects=("objects", "machine", "chardevs"),
 )
 V11_1 = replace(
     V10_0,
@@ -73,6 +92,9 @@ V11_1 = replace(
     octal_zero_apart=True,
     zero_has_prefix=True,
     cpus_show_model=True,
+    iothread_polling=(2, 2, 3),
+    mapped_backend="Cannot delete host memory backend '{}' which is mapped",
+    root_objects=("backend", "machine", "objects", "chardevs", "audiodevs"),
 )
 
 KNOWN: dict[str, Quirks] = {q.label: q for q in (V7_2, V10_0, V11_1)}

@@ -23,7 +23,7 @@ def ask(vm: Vm, command: str, arguments: Mapping[str, object] | None = None) -> 
     from qshim.monitor.qmp.table import QMP
 
     del _session
-    row = QMP.find(command, vm.quirks.label)
+    row = QMP.find(command)
     if row is None:
         raise CommandError(f"{command} is not modelled by qshim")
     return row.handler(vm, arguments or {})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from qshim.monitor.hmp.bridge import ask
 from qshim.monitor.hmp.table import HMP, Call
 from qshim.monitor.registry import CommandError
@@ -92,20 +94,32 @@ def cpu(call: Call) -> str:
 
 @HMP.command("getfd")
 def getfd(call: Call) -> str:
-    """Name a descriptor that came with the line; human monitors of qshim are passed none."""
-    if call.text("fdname")[:1].isdigit():
+    """Name a descriptor that came with the line; one of that name before it is closed."""
+    name, monitor = call.text("fdname"), call.monitor
+    if not monitor.passed:
+        raise CommandError("No file descriptor supplied via SCM_RIGHTS")
+    fd = monitor.passed.pop(0)
+    if name[:1].isdigit():
+        os.close(fd)
         raise CommandError("Parameter 'fdname' expects a name not starting with a digit")
-    raise CommandError("No file descriptor supplied via SCM_RIGHTS")
+    earlier = monitor.fds.pop(name, None)
+    if earlier is not None:
+        os.close(earlier)
+    monitor.fds[name] = fd
+    return ""
 
 
 @HMP.command("closefd")
 def closefd(call: Call) -> str:
-    """Close a named descriptor; there is none."""
-    raise CommandError(f"File descriptor named '{call.text('fdname')}' not found")
+    """Close a named descriptor."""
+    fd = call.monitor.fds.pop(call.text("fdname"), None)
+    if fd is None:
+        raise CommandError(f"File descriptor named '{call.text('fdname')}' not found")
+    os.close(fd)
+    return ""
 
 
 @HMP.command("clear")
 def clear(call: Call) -> str:
-    """Clear the screen, where the monitor has one."""
-    call.monitor.clear = True
-    return ""
+    """Clear the screen."""
+    return "\x1b[H\x1b[2J\x1b[3J"

@@ -7,7 +7,9 @@ function here takes a `Call` and returns text with "\\n" line ends. What it cann
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
@@ -32,8 +34,20 @@ class Monitor:
     """Lines as the readline keeps them, the oldest first."""
     fds: dict[str, int] = field(default_factory=dict)
     """Descriptors by the name that `getfd` gave them."""
-    clear: bool = False
-    """The last command wants the screen cleared."""
+    passed: list[int] = field(default_factory=list)
+    """Descriptors that came with input and that no command has taken yet."""
+
+    def take(self, fds: Sequence[int]) -> None:
+        """*fds* came with input; those before them that nobody took are closed."""
+        self.forget()
+        self.passed.extend(fds)
+
+    def forget(self) -> None:
+        """Close the descriptors that no command took."""
+        for fd in self.passed:
+            with suppress(OSError):
+                os.close(fd)
+        self.passed.clear()
 
 
 class Call(NamedTuple):
