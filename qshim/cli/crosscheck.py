@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from qshim.errors import UsageError
-
-if TYPE_CHECKING:
-    from qshim.crosscheck.report import Report, Side
+from qshim.reports import FORMATS
 
 __all__ = ["configure", "run"]
 
@@ -38,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     other.add_argument(
         "--recording", metavar="FILE", help="our model is rebuilt from this (default: from what the real one says)"
     )
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    parser.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: text")
     parser.add_argument("--strict", action="store_true", help="compare bytes: allow nothing to differ")
 
 
@@ -61,47 +57,22 @@ def run(args: argparse.Namespace) -> int:
             strict=args.strict,
         )
     )
-    sys.stdout.write(_json(report) if args.format == "json" else "".join(f"{line}\n" for line in _text(report)))
+    from qshim.reports import rendered
+
+    text = rendered(report, args.format)
+    if args.format == "text" and sys.stdout.isatty():
+        _print_coloured(text)
+    else:
+        sys.stdout.write(text)
     return report.exit_status
 
 
-def _text(report: Report) -> Iterator[str]:
-    from qshim.reports.text import change_lines, difference_lines
+def _print_coloured(text: str) -> None:
+    """What the first machine has in red, what the second has in green, kinds and the verdict in bold."""
+    from rich.console import Console
 
-    yield f"- {_described(report.left)}"
-    yield f"+ {_described(report.right)}"
-    yield from change_lines(report.changes)
-    yield from difference_lines(report.texts)
-    for name, reason in report.allowances:
-        yield f"allowed to differ: {name} ({reason})"
-    refusals = [side.refused for side in (report.left, report.right) if side.refused is not None]
-    if refusals:
-        yield f"{report.verdict}: {' / '.join(dict.fromkeys(refusals))}"
-    else:
-        yield f"{report.verdict}: {len(report.compared)} texts compared ({', '.join(report.compared)})"
-
-
-def _described(side: Side) -> str:
-    behind = [word for word in (side.machine, f"QEMU {side.version}" if side.version else None) if word]
-    return f"{side.name} ({', '.join(behind)})" if behind else side.name
-
-
-def _json(report: Report) -> str:
-    import json
-
-    from qshim.reports.json import changes_json, differences_json
-
-    def side(of: Side) -> dict[str, str | None]:
-        return {"name": of.name, "version": of.version, "machine": of.machine, "refused": of.refused}
-
-    document = {
-        "schema": "qshim/report/1",
-        "verdict": report.verdict,
-        "left": side(report.left),
-        "right": side(report.right),
-        "compared": list(report.compared),
-        "allowances": [{"name": name, "reason": reason} for name, reason in report.allowances],
-        "changes": changes_json(report.changes),
-        "texts": differences_json(report.texts),
-    }
-    return json.dumps(document, indent=2) + "\n"
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    for line in text.splitlines():
+        sign = line.strip()[:2]
+        style = {"- ": "red", "+ ": "green"}.get(sign, "" if line.startswith(" ") else "bold")
+        console.print(line, style=style)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qshim.crosscheck.report import Report, Side
 from qshim.crosscheck.run import crosscheck
+from qshim.reports.model import Report, Side
 
 __all__ = ["Report", "Side", "crosscheck"]

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import unified_diff
 
-from qshim.crosscheck.report import Report, Side
 from qshim.crosscheck.sources import Machine, take
 from qshim.errors import UsageError
 from qshim.layout.canonical import CANNOT_COMPARE, canonical
@@ -14,6 +13,7 @@ from qshim.layout.compare import Layout, compare
 from qshim.layout.verify import Difference, comparable, rendered
 from qshim.recording.format import RAMBLOCK_COMMAND, Recording
 from qshim.recording.rebuild import Rebuilt, rebuild
+from qshim.reports.model import Report, Side
 
 __all__ = ["OURS", "crosscheck"]
 

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from qshim.layout.compare import CHANGES, Change
-from qshim.layout.verify import Difference
-from qshim.views.typed import JsonObject, JsonValue
+import json
 
-__all__ = ["REPORT_SCHEMA", "changes_json", "differences_json"]
+from qshim.layout.compare import CHANGES
+from qshim.reports.model import Report, Side, fingerprint
+from qshim.views.typed import JsonObject
 
-
-def changes_json(changes: tuple[Change, ...]) -> list[JsonValue]:
-    """One object for each change."""
-    return [
-        {"kind": c.kind, "place": c.place, "what": c.what, "left": c.left, "right": c.right} for c in changes
-    ]
+__all__ = ["REPORT_SCHEMA", "render"]
 
 
-def differences_json(differences: tuple[Difference, ...]) -> list[JsonValue]:
-    """One object for each text that differs without a change that explains it."""
-    return [{"command": d.command, "diff": list(d.lines)} for d in differences]
+def render(report: Report) -> str:
+    """The report as JSON, indented."""
+    document = {
+        "schema": "qshim/report/1",
+        "verdict": report.verdict,
+        "left": _side(report.left),
+        "right": _side(report.right),
+        "compared": list(report.compared),
+        "allowances": [{"name": name, "reason": reason} for name, reason in report.allowances],
+        "changes": [
+            {
+                "kind": c.kind,
+                "place": c.place,
+                "what": c.what,
+                "left": c.left,
+                "right": c.right,
+                "fingerprint": fingerprint(c),
+            }
+            for c in report.changes
+        ],
+        "texts": [{"command": d.command, "diff": list(d.lines)} for d in report.texts],
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _side(side: Side) -> dict[str, str | None]:
+    return {"name": side.name, "version": side.version, "machine": side.machine, "refused": side.refused}
 
 
 _LINE: JsonObject = {"type": ["string", "null"]}
@@ -59,8 +78,9 @@ REPORT_SCHEMA: JsonObject = {
                     "what": {"type": "string"},
                     "left": _LINE,
                     "right": _LINE,
+                    "fingerprint": {"type": "string", "pattern": "^[0-9a-f]{12}$"},
                 },
-                "required": ["kind", "place", "what", "left", "right"],
+                "required": ["kind", "place", "what", "left", "right", "fingerprint"],
                 "additionalProperties": False,
             },
         },

@@ -1,4 +1,4 @@
-"""A cross-check for a terminal: what differs, by kind, with the two lines below each other."""
+"""For a terminal: what differs, by kind, with the two lines below each other."""
 
 from __future__ import annotations
 
@@ -6,15 +6,38 @@ from collections.abc import Iterator
 
 from qshim.layout.compare import CHANGES, Change
 from qshim.layout.verify import Difference
+from qshim.reports.model import Report, Side
 
-__all__ = ["change_lines", "difference_lines"]
+__all__ = ["render"]
 
 _MOST = 40
 """Changes of one kind that are shown; the rest is counted."""
 
 
-def change_lines(changes: tuple[Change, ...]) -> Iterator[str]:
-    """The changes, grouped by kind in the order of `CHANGES`, each with its two lines."""
+def render(report: Report) -> str:
+    """The report, lines ended by a newline."""
+    return "".join(f"{line}\n" for line in _lines(report))
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield f"- {_described(report.left)}"
+    yield f"+ {_described(report.right)}"
+    yield from _changes(report.changes)
+    yield from _differences(report.texts)
+    for name, reason in report.allowances:
+        yield f"allowed to differ: {name} ({reason})"
+    if report.refusals:
+        yield f"{report.verdict}: {' / '.join(report.refusals)}"
+    else:
+        yield f"{report.verdict}: {len(report.compared)} texts compared ({', '.join(report.compared)})"
+
+
+def _described(side: Side) -> str:
+    behind = [word for word in (side.machine, f"QEMU {side.version}" if side.version else None) if word]
+    return f"{side.name} ({', '.join(behind)})" if behind else side.name
+
+
+def _changes(changes: tuple[Change, ...]) -> Iterator[str]:
     for kind, meaning in CHANGES.items():
         mine = [change for change in changes if change.kind == kind]
         if not mine:
@@ -29,8 +52,7 @@ def change_lines(changes: tuple[Change, ...]) -> Iterator[str]:
             yield f"  ... and {len(mine) - _MOST} more"
 
 
-def difference_lines(differences: tuple[Difference, ...]) -> Iterator[str]:
-    """The texts that differ without a change that says what it means."""
+def _differences(differences: tuple[Difference, ...]) -> Iterator[str]:
     for difference in differences:
         yield f"text differs: {difference.command}"
         yield from (f"  {line}" for line in difference.lines)

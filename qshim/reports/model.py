@@ -1,13 +1,14 @@
-"""What a cross-check found: values only, whatever format they are printed in."""
+"""What a comparison found: values only, whatever format they are printed in."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 
 from qshim.layout.compare import Change
 from qshim.layout.verify import Difference
 
-__all__ = ["Report", "Side"]
+__all__ = ["Report", "Side", "fingerprint"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +53,13 @@ class Report:
     def exit_status(self) -> int:
         """0 the same, 1 different, 3 not compared (DESIGN.md decision 8)."""
         return {"same": 0, "differs": 1}.get(self.verdict, 3)
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """Why sides did not start, each reason once."""
+        return tuple(dict.fromkeys(side.refused for side in (self.left, self.right) if side.refused is not None))
+
+
+def fingerprint(change: Change) -> str:
+    """12 hex digits that stay the same as long as the difference does."""
+    return sha256("\0".join((change.kind, change.place, change.what)).encode()).hexdigest()[:12]
