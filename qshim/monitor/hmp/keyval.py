@@ -184,12 +184,13 @@ def object_arguments(vm: Vm, text: str) -> dict[str, Any] | str:
     if wants_help:
         told = fixed_text(vm.quirks.label, f"object_add {kind},help" if kind else "object_add help")
         return told if told is not None else f"object_add {kind},help is not modelled by qshim\n"
-    for name in ("qom-type", "id"):
-        if name not in members:
-            raise CommandError(f"Parameter '{name}' is missing")
+    if kind is None:
+        raise CommandError("Parameter 'qom-type' is missing")
     known = fixed_text(vm.quirks.label, "object_add help") or ""
     if f"  {kind}\n" not in known:
         raise CommandError(f"Parameter 'qom-type' does not accept value '{kind}'")
+    if "id" not in members:
+        raise CommandError("Parameter 'id' is missing")
     readers = _OF_TYPE.get(str(kind))
     if readers is None:
         raise CommandError(f"object_add {kind} is not modelled by qshim")
