@@ -15,7 +15,7 @@ from qshim.events import Event, Later, Throttle, now
 
 if TYPE_CHECKING:
     from qshim.memory import AddressSpace, FlatRange, Topology
-    from qshim.qom import QomObject
+    from qshim.qom import MemoryBackend, QomObject
     from qshim.recording.format import Recording
 
 __all__ = ["Chardev", "Event", "Files", "Version", "Vm"]
@@ -47,6 +47,8 @@ class Chardev(NamedTuple):
     frontend_open: bool = True
     busy: bool = True
     """A monitor or a device uses it."""
+    monitor: str | None = None
+    """The monitor on it: `qmp` or `hmp`."""
 
 
 class Files(Protocol):
@@ -108,6 +110,14 @@ class Vm:
         """Character devices by label, the newest last; whoever opens one enters it."""
         self.files: Files | None = None
         """Makes the files that monitor commands write; None: there are none."""
+        self.backends: dict[str, MemoryBackend] | None = None
+        """Memory backends by id; None until somebody asks for them (see qshim.monitor.qmp.objects)."""
+        self.fds: dict[str, int] = {}
+        """Descriptors that were passed to the monitor whose command is carried out, by the name getfd gave them."""
+        self.passed: list[int] = []
+        """Descriptors passed to that monitor which no command has taken yet."""
+        self.fdsets: dict[int, dict[int, str | None]] = {}
+        """Descriptors that add-fd put into sets, with what was said about each."""
         self.extensions = False
         """The `x-qshim-` commands exist."""
         self._throttle = Throttle(self._tell, dict(quirks.more_limited_events))
@@ -115,7 +125,7 @@ class Vm:
         self._event_sinks: list[Callable[[Event], None]] = []
         self._end_sinks: list[Callable[[], None]] = []
         self._kept: dict[Hashable, object] = {}
-        self._kept_at = (-1, -1)
+        self._kept_at = (-1, -1, -1)
 
     @classmethod
     def from_recording(cls, recording: Recording, dialect: str | None = None, *, later: bool = False) -> Vm:
@@ -194,9 +204,10 @@ class Vm:
         # each key is used with one function only, so its type is known
         return self._kept[key]  # type: ignore[return-value]
 
-    def _state(self) -> tuple[int, int]:
-        """What kept text depends on: the topology, and translations, which move the MRU mark of dispatch texts."""
-        return self.topology.generation, self.topology.lookups
+    def _state(self) -> tuple[int, int, int]:
+        """What kept text depends on: regions, RAM blocks, and translations, which move the MRU mark of a dispatch."""
+        topology = self.topology
+        return topology.generation, topology.ram.version, topology.lookups
 
     def subscribe(self, on_event: Callable[[Event], None], on_end: Callable[[], None] | None = None) -> None:
         """Call *on_event* for each event from now on, and *on_end* once when the machine quits."""

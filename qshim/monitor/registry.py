@@ -1,22 +1,20 @@
-"""Tables of commands: what can be asked of a machine, and by which name.
+"""The table of QMP commands that have a behaviour, and the error that a command of either monitor raises.
 
-QMP and HMP are two tables of the same kind of row. A handler takes the machine and the checked
-arguments and returns data (QMP) or text with "\\n" line ends (HMP); it never prints. What it cannot
-do it says with `CommandError`, which the session turns into QEMU's error object or error line.
+Which commands there are and what arguments they take is QEMU's own schema (`monitor.schema`); a row
+here is only what qshim does. A handler takes the machine and the checked arguments and returns the
+value of `return`; it never prints. What it cannot do it says with `CommandError`, which the session
+turns into QEMU's error object or error line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from qshim.vm import Vm
 
-__all__ = ["Command", "CommandError", "Table"]
-
-P = TypeVar("P")
-R = TypeVar("R")
+__all__ = ["Command", "CommandError", "Handler", "Table"]
 
 
 class CommandError(Exception):
@@ -28,41 +26,37 @@ class CommandError(Exception):
         self.class_ = class_
 
 
-class Command(NamedTuple, Generic[P, R]):
-    """One row: a command, its parameters in QEMU's order, and the function that does it."""
+Handler = Callable[["Vm", Mapping[str, object]], object]
+
+
+class Command(NamedTuple):
+    """One row: a command and the function that does it."""
 
     name: str
-    """QMP: the exact name. HMP: the words; the last may have aliases (`quit|q`)."""
-    handler: Callable[[Vm, Mapping[str, object]], R]
-    parameters: tuple[P, ...] = ()
-    dialects: tuple[str, ...] = ()
-    """The dialects that have it; empty means all."""
-    stable: bool = False
-    """The result depends on the memory topology and the arguments alone, so it is kept until that changes."""
+    handler: Handler
+    own_checks: bool = False
+    """It reads its arguments by itself (QEMU's `gen: false`), not by the schema."""
 
 
-class Table(Generic[P, R]):
+class Table:
     """Commands by name. Families of commands add their rows with `command` where the functions stand."""
 
     def __init__(self) -> None:
-        self._rows: dict[str, Command[P, R]] = {}
+        self._rows: dict[str, Command] = {}
 
-    def command(
-        self, name: str, *parameters: P, dialects: Iterable[str] = (), stable: bool = False
-    ) -> Callable[[Callable[[Vm, Mapping[str, object]], R]], Callable[[Vm, Mapping[str, object]], R]]:
-        """Decorator: enter the function below under *name* and each of its aliases."""
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
 
-        def enter(handler: Callable[[Vm, Mapping[str, object]], R]) -> Callable[[Vm, Mapping[str, object]], R]:
-            row = Command(name, handler, parameters, tuple(dialects), stable)
-            head, space, last = name.rpartition(" ")
-            for alias in last.split("|"):
-                assert head + space + alias not in self._rows, f"two commands are called {alias}"
-                self._rows[head + space + alias] = row
+    def command(self, name: str, *, own_checks: bool = False) -> Callable[[Handler], Handler]:
+        """Decorator: enter the function below under *name*."""
+
+        def enter(handler: Handler) -> Handler:
+            assert name not in self._rows, f"two commands are called {name}"
+            self._rows[name] = Command(name, handler, own_checks)
             return handler
 
         return enter
 
-    def find(self, name: str, dialect: str) -> Command[P, R] | None:
-        """The row of exactly this name, None where there is none or *dialect* does not have it."""
-        row = self._rows.get(name)
-        return row if row is not None and (not row.dialects or dialect in row.dialects) else None
+    def find(self, name: str) -> Command | None:
+        """The row of exactly this name, None where there is none."""
+        return self._rows.get(name)

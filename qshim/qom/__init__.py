@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qshim.qom.backend import MemoryBackend
 from qshim.qom.object import QomError, QomObject
 
-__all__ = ["QomError", "QomObject"]
+__all__ = ["MemoryBackend", "QomError", "QomObject"]

@@ -63,6 +63,10 @@ class Quirks:
     """Containers below the root of the object tree (10.0 added backend, 11.1 audiodevs; monitor.md 4.3)."""
     device_add_takes_text: bool = False
     """device_add makes text of every value (gone in 10.0; monitor.md 4.3)."""
+    monitors_are_objects: bool = False
+    """Monitors stand below /objects (11.1; monitor.md 1.12)."""
+    pc_links: tuple[tuple[str, str], ...] = ()
+    """Properties that a PC gets while it is made, in one release only (7.2: rtc_state; qmp-commands.jsonl)."""
 
 
 V10_0 = Quirks("10.0")
@@ -80,6 +84,7 @@ V7_2 = replace(
     no_nmi="this feature or command is not currently supported",
     device_path_word="hotpluggable device",
     device_add_takes_text=True,
+    pc_links=(("rtc_state", "link<isa-device>"),),
     root_objects=("objects", "machine", "chardevs"),
 )
 V11_1 = replace(
@@ -93,6 +98,7 @@ V11_1 = replace(
     zero_has_prefix=True,
     cpus_show_model=True,
     iothread_polling=(2, 2, 3),
+    monitors_are_objects=True,
     mapped_backend="Cannot delete host memory backend '{}' which is mapped",
     root_objects=("backend", "machine", "objects", "chardevs", "audiodevs"),
 )

@@ -1,83 +1,12 @@
-"""Checking the arguments of a QMP command, in QEMU's order and words (spec/monitor.md 2.2)."""
+"""Which of several members too many QEMU names (spec/monitor.md 2.2)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping
 
 from qshim.monitor.json.writer import hash_order
-from qshim.monitor.registry import CommandError
 
-__all__ = ["Argument", "Choice", "Kind", "ListOf", "Plain", "check", "unexpected_member"]
-
-
-class Plain(NamedTuple):
-    """A JSON type under the name that QEMU's message gives it."""
-
-    name: str
-    """`string`, `integer` (int64), `boolean`."""
-
-    def read(self, value: object, path: str, name: str) -> object:
-        fits = {
-            "string": isinstance(value, str),
-            "boolean": isinstance(value, bool),
-            "integer": isinstance(value, int) and not isinstance(value, bool) and value < 1 << 63,
-        }[self.name]
-        if not fits:
-            raise CommandError(f"Invalid parameter type for '{path}', expected: {self.name}")
-        return value
-
-
-class Choice(NamedTuple):
-    """One of a fixed set of strings."""
-
-    values: tuple[str, ...]
-
-    def read(self, value: object, path: str, name: str) -> object:
-        Plain("string").read(value, path, name)
-        if value not in self.values:
-            raise CommandError(f"Parameter '{name}' does not accept value '{value}'")
-        return value
-
-
-class ListOf(NamedTuple):
-    """A list, every element of one kind."""
-
-    element: Kind
-
-    def read(self, value: object, path: str, name: str) -> object:
-        if not isinstance(value, list):
-            raise CommandError(f"Invalid parameter type for '{path}', expected: array")
-        # elements have no name of their own, which QEMU prints as null
-        return [self.element.read(element, f"{path}[{i}]", "null") for i, element in enumerate(value)]
-
-
-Kind = Plain | Choice | ListOf
-
-
-class Argument(NamedTuple):
-    """A member of a command's arguments, in schema order."""
-
-    name: str
-    kind: Kind
-    optional: bool = False
-
-
-def check(arguments: Mapping[str, object], expected: Sequence[Argument]) -> Mapping[str, object]:
-    """The arguments as *expected* says.
-
-    :raises CommandError: the first member, in schema order, that is missing or wrong; else a member too many.
-    """
-    result: dict[str, object] = {}
-    for argument in expected:
-        name = argument.name
-        if name in arguments:
-            result[name] = argument.kind.read(arguments[name], name, name)
-        elif not argument.optional:
-            raise CommandError(f"Parameter '{name}' is missing")
-    if len(result) < len(arguments):
-        raise CommandError(f"Parameter '{unexpected_member(arguments, result)}' is unexpected")
-    return result
+__all__ = ["unexpected_member"]
 
 
 def unexpected_member(keys: Mapping[str, object], known: Mapping[str, object]) -> str:

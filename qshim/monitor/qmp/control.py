@@ -1,22 +1,25 @@
-"""QMP commands about the process and the monitor itself: version, status, name, commands, HMP, quit."""
+"""QMP commands about the process and the monitor itself: version, status, name, commands, schema, HMP, quit."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from qshim.monitor.hmp.line import run
-from qshim.monitor.names import qmp_names
-from qshim.monitor.qmp.arguments import Argument, Plain
+from qshim.monitor.qmp.extensions import schema_for
 from qshim.monitor.qmp.table import QMP
 from qshim.monitor.registry import CommandError
 
 if TYPE_CHECKING:
     from qshim.vm import Vm
 
-__all__ = ["human_monitor_command", "query_commands", "query_name", "query_status", "query_version", "quit_"]
+__all__ = [
+    "human_monitor_command", "query_command_line_options", "query_commands", "query_name", "query_qmp_schema",
+    "query_status", "query_target", "query_uuid", "query_version", "quit_",
+]  # fmt: skip
 
 Arguments = Mapping[str, object]
+
+_NO_UUID = "00000000-0000-0000-0000-000000000000"
 
 
 @QMP.command("query-version")
@@ -46,26 +49,57 @@ def query_name(vm: Vm, arguments: Arguments) -> object:
     return {} if vm.name is None else {"name": vm.name}
 
 
+@QMP.command("query-uuid")
+def query_uuid(vm: Vm, arguments: Arguments) -> object:
+    """The UUID given with -uuid; zeros without one."""
+    return {"UUID": vm.uuid or _NO_UUID}
+
+
+@QMP.command("query-target")
+def query_target(vm: Vm, arguments: Arguments) -> object:
+    """The architecture of the guest."""
+    return {"arch": vm.target}
+
+
 @QMP.command("query-commands")
 def query_commands(vm: Vm, arguments: Arguments) -> object:
     """Everything that this QEMU binary advertises, in its order, modelled here or not."""
-    return [{"name": name} for name in qmp_names(vm.quirks.label, vm.target)]
+    return [{"name": name} for name in schema_for(vm).command_names()]
 
 
-@QMP.command(
-    "human-monitor-command",
-    Argument("command-line", Plain("string")),
-    Argument("cpu-index", Plain("integer"), optional=True),
-)
+@QMP.command("query-qmp-schema")
+def query_qmp_schema(vm: Vm, arguments: Arguments) -> object:
+    """The schema of this QEMU binary."""
+    return schema_for(vm).entities
+
+
+@QMP.command("query-command-line-options")
+def query_command_line_options(vm: Vm, arguments: Arguments) -> object:
+    """The groups of options and their parameters; of one group, with `option`."""
+    groups = schema_for(vm).command_line_options
+    if "option" not in arguments:
+        return groups
+    found = [group for group in groups if group["option"] == arguments["option"]]
+    if not found:
+        raise CommandError(f"invalid option name: {arguments['option']}")
+    return found
+
+
+@QMP.command("human-monitor-command")
 def human_monitor_command(vm: Vm, arguments: Arguments) -> object:
     """What HMP prints for one line; its errors are text, too (monitor.md 4.3)."""
-    cpu = arguments.get("cpu-index", 0)
-    assert isinstance(cpu, int)
-    if "cpu-index" in arguments and not 0 <= cpu < vm.cpus:
-        raise CommandError("Parameter 'cpu-index' expects a CPU number")
+    from qshim.monitor.hmp.line import run
+    from qshim.monitor.hmp.table import Monitor
+
     line = arguments["command-line"]
     assert isinstance(line, str)
-    return run(vm, line)
+    cpu = arguments.get("cpu-index")
+    if cpu is None:
+        return run(vm, line)
+    assert isinstance(cpu, int)
+    if not 0 <= cpu < vm.cpus:
+        raise CommandError("Parameter 'cpu-index' expects a CPU number")
+    return run(vm, line, Monitor(cpu=cpu))
 
 
 @QMP.command("quit")

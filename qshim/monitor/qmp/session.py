@@ -7,41 +7,87 @@ and none is begun while the peer does not read (`pause`), so that a flood costs 
 
 from __future__ import annotations
 
+import os
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
 from qshim.monitor.json import JsonError, Scanner, dumps
 from qshim.monitor.json.writer import hash_order
-from qshim.monitor.names import known_qmp
-from qshim.monitor.qmp import control, introspect
-from qshim.monitor.qmp.arguments import Argument, Choice, ListOf, check
+from qshim.monitor.qmp import families
+from qshim.monitor.qmp.control import query_version
+from qshim.monitor.qmp.extensions import schema_for
 from qshim.monitor.qmp.table import QMP
 from qshim.monitor.registry import CommandError
+from qshim.monitor.schema import Schema
 
 if TYPE_CHECKING:
-    from qshim.vm import Event, Vm
+    from qshim.events import Event
+    from qshim.monitor.schema.visit import Visitor
+    from qshim.vm import Vm
 
-__all__ = ["QmpSession"]
+__all__ = ["QmpMonitor", "QmpSession"]
 
 # imported for the rows they enter
-_FAMILIES = (control, introspect)
+_FAMILIES = families
 
-_CAPABILITIES = (Argument("enable", ListOf(Choice(("oob",))), optional=True),)
-_OOB_COMMANDS = ("migrate-pause", "migrate-recover", "query-yank", "yank")
+_QUEUE = 8
+"""Requests that may wait while another is carried out; then QEMU reads no further (monitor.md 1.9)."""
 _OK: Mapping[str, object] = {}
+
+
+class QmpMonitor:
+    """What a monitor keeps when its client goes and another comes."""
+
+    def __init__(self, *, oob: bool = True) -> None:
+        """*oob*: the kind of chardev lets the monitor offer out-of-band execution (monitor.md 1.2)."""
+        self.oob = oob
+        self.fds: dict[str, int] = {}
+        """Descriptors by the name that getfd gave them."""
+        self.passed: list[int] = []
+        """Descriptors that came with input and that no command has taken yet."""
+
+    def take(self, fds: Sequence[int]) -> None:
+        """*fds* came with input; those before them that nobody took are closed."""
+        self.forget()
+        self.passed.extend(fds)
+
+    def forget(self) -> None:
+        """Close the descriptors that no command took."""
+        for fd in self.passed:
+            with suppress(OSError):
+                os.close(fd)
+        self.passed.clear()
+
+
+class _Plan(NamedTuple):
+    """How a command of this QEMU is carried out; *handler* None: not modelled; *visitor* None: it checks by itself."""
+
+    visitor: Visitor | None
+    handler: Callable[[Vm, Mapping[str, object]], object] | None
+    oob: bool
 
 
 class QmpSession:
     """From the greeting to the end of one connection."""
 
-    def __init__(self, vm: Vm, send: Callable[[bytes], object], *, pretty: bool = False) -> None:
-        """*send* takes bytes for the peer, one whole message at a time. *pretty*: print over several lines."""
+    def __init__(
+        self, vm: Vm, send: Callable[[bytes], object], *, pretty: bool = False, monitor: QmpMonitor | None = None
+    ) -> None:
+        """*send* takes bytes for the peer, one whole message at a time. *pretty*: print over several lines.
+
+        *monitor*: what earlier clients left; None: nothing.
+        """
+        self._monitor = monitor or QmpMonitor()
         self._vm = vm
         self._send = send
         self._pretty = pretty
         self._scanner = Scanner(vm.quirks.json_incremental)
         self._waiting: deque[object] = deque()
+        self._unread: deque[object] = deque()
+        self._known: Schema | None = None
+        self._plans: dict[str, _Plan] = {}
         self._negotiated = False
         self._oob = False
         self._paused = False
@@ -49,24 +95,38 @@ class QmpSession:
 
     def start(self) -> None:
         """The peer is there: greet it."""
-        capabilities = ["oob"]
-        self._put({"QMP": {"version": control.query_version(self._vm, {}), "capabilities": capabilities}})
+        capabilities = ["oob"] if self._monitor.oob else []
+        self._put({"QMP": {"version": query_version(self._vm, {}), "capabilities": capabilities}})
 
     def stop(self) -> None:
         """The peer is gone: forget what it asked and take no more events."""
         self._waiting.clear()
+        self._unread.clear()
+        self._monitor.forget()
         self._vm.unsubscribe(self._on_event)
 
-    def receive(self, data: bytes) -> None:
-        """Take input in any chunking and answer what it completes."""
+    def receive(self, data: bytes, fds: Sequence[int] = ()) -> None:
+        """Take input in any chunking and answer what it completes; *fds* came with it and are the session's now."""
+        if fds:
+            self._monitor.take(fds)
         items = self._scanner.feed(data)
         if self._waiting or self._paused or self._active:
-            self._waiting.extend(items)
+            self._unread.extend(items)
+            self._read()
         elif len(items) == 1 and not self._vm.ended:
             self._answer(items[0])
         elif items:
             self._waiting.extend(items)
             self._work()
+
+    def _read(self) -> None:
+        """Queue what was read, as far as the queue goes; out-of-band requests overtake it."""
+        while self._unread and (not self._oob or len(self._waiting) < _QUEUE):
+            item = self._unread.popleft()
+            if self._oob and isinstance(item, dict) and "exec-oob" in item and not self._vm.ended:
+                self._answer(item)
+            else:
+                self._waiting.append(item)
 
     def pause(self) -> None:
         """The peer does not read: begin no further request until `resume`."""
@@ -81,13 +141,15 @@ class QmpSession:
     @property
     def busy(self) -> bool:
         """Whether requests wait to be answered."""
-        return bool(self._waiting)
+        return bool(self._waiting or self._unread)
 
     def _work(self) -> None:
         self._active = True
         try:
             while self._waiting and not self._paused and not self._vm.ended:
                 self._answer(self._waiting.popleft())
+                if self._unread:
+                    self._read()
         finally:
             self._active = False
 
@@ -113,17 +175,39 @@ class QmpSession:
         if not self._negotiated:
             if name != "qmp_capabilities":
                 raise CommandError("Expecting capabilities negotiation with 'qmp_capabilities'", "CommandNotFound")
-            return self._negotiate(check(arguments, _CAPABILITIES))
-        row = QMP.find(name, self._vm.quirks.label)
-        if oob and name not in _OOB_COMMANDS and (row is not None or known_qmp(self._vm.quirks.label, name)):
+            return self._negotiate(self._schema.visitor(name).check(arguments))
+        plan = self._plans.get(name) or self._plan(name)
+        if oob and not plan.oob:
             raise CommandError(f"The command {name} does not support OOB")
-        if row is not None:
-            return row.handler(self._vm, check(arguments, row.parameters))
+        if plan.visitor is not None:
+            arguments = plan.visitor.check(arguments)
+        if plan.handler is None:
+            raise CommandError(f"{name} is not modelled by qshim")
+        vm = self._vm
+        vm.fds, vm.passed = self._monitor.fds, self._monitor.passed
+        return plan.handler(vm, arguments)
+
+    @property
+    def _schema(self) -> Schema:
+        if self._known is None:
+            self._known = schema_for(self._vm)
+        return self._known
+
+    def _plan(self, name: str) -> _Plan:
+        """How *name* is carried out.
+
+        :raises CommandError: this QEMU has no such command, or not any more.
+        """
         if name == "qmp_capabilities":
             raise CommandError("Capabilities negotiation is already complete, command ignored", "CommandNotFound")
-        if known_qmp(self._vm.quirks.label, name):
-            raise CommandError(f"{name} is not modelled by qshim")
-        raise CommandError(f"The command {name} has not been found", "CommandNotFound")
+        entity = self._schema.command(name)
+        if entity is None:
+            raise CommandError(f"The command {name} has not been found", "CommandNotFound")
+        row = QMP.find(name)
+        visitor = None if row is not None and row.own_checks else self._schema.visitor(name)
+        plan = _Plan(visitor, None if row is None else row.handler, bool(entity.get("allow-oob")))
+        self._plans[name] = plan
+        return plan
 
     def _request(self, request: dict[str, object]) -> tuple[str, bool]:
         """The command's name and whether it is out-of-band; members are looked at in printing order."""

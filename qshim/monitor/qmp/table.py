@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from qshim.monitor.qmp.arguments import Argument
 from qshim.monitor.registry import Table
 
 __all__ = ["QMP"]
 
-QMP: Table[Argument, object] = Table()
+QMP = Table()
 """Handlers return the value of `return`."""

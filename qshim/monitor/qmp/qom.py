@@ -1,0 +1,294 @@
+"""QMP commands about the object model: the tree, properties, types (spec/monitor.md 4.3).
+
+A recording has the object tree, and of properties only those of memory regions and backends. What it
+cannot tell is refused with words that say so; `Property ... not found` is only said where the binary's
+own list of properties (`schema.types`) does not have the name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from qshim.monitor.qmp.machine import recorded
+from qshim.monitor.qmp.objects import backends, objects_of
+from qshim.monitor.qmp.table import QMP
+from qshim.monitor.registry import CommandError
+from qshim.monitor.schema.types import QomTypes, qom_types
+from qshim.qom import MemoryBackend, QomObject
+
+if TYPE_CHECKING:
+    from qshim.vm import Vm
+
+__all__ = [
+    "device_add", "device_del", "device_list_properties", "properties_of", "qom_get", "qom_list", "qom_list_get",
+    "qom_list_properties", "qom_list_types", "qom_set", "resolved",
+]  # fmt: skip
+
+Arguments = Mapping[str, object]
+
+_REGION = {"container": "link<memory-region>", "addr": "uint64", "priority": "uint32", "size": "uint64"}
+_BACKEND = {
+    "merge": "bool", "dump": "bool", "prealloc": "bool", "prealloc-threads": "int", "prealloc-context":
+    "link<thread-context>", "size": "int", "host-nodes": "int", "policy": "HostMemPolicy", "share": "bool",
+    "reserve": "bool", "x-use-canonical-path-for-ramblock-id": "bool",
+}  # fmt: skip
+_PC = {"acpi-device": "link<hotplug-handler>", "rtc-time": "struct tm", "smram": "link<memory-region>"}
+"""What a PC gets while it is made, beyond what its type lists (seen on 7.2, 10.0 and 11.1)."""
+_UNSETTABLE = {"size", "host-nodes", "policy", "share", "prealloc-threads"}
+
+
+def resolved(vm: Vm, path: str, *, ambiguous: bool = True) -> QomObject:
+    """The object at *path*, which may be a part of a path if only one object has it.
+
+    :raises CommandError: there is none, or more than one.
+    """
+    objects_of(vm)
+    root = vm.qom
+    assert root is not None
+    for name in vm.quirks.root_objects:
+        if root.child(name) is None:
+            root.add_child(name, QomObject("container"))
+    if vm.quirks.monitors_are_objects:
+        objects = objects_of(vm)
+        for each in vm.chardevs.values():
+            if each.monitor is not None and objects.child(each.label) is None:
+                objects.add_child(each.label, QomObject(f"monitor-{each.monitor}"))
+    if path.startswith("/"):
+        found = [here] if (here := root.at(path)) is not None else []
+    else:
+        parts = "/" + "/".join(part for part in path.split("/") if part)
+        found = [o for o in root.walk() if (o.path or "").endswith(parts)] if len(parts) > 1 else [root] * 2
+    if len(found) > 1 and ambiguous:
+        raise CommandError(f"Path '{path}' is ambiguous")
+    if len(found) != 1:
+        raise CommandError(f"Device '{path}' not found", "DeviceNotFound")
+    return found[0]
+
+
+def properties_of(vm: Vm, here: QomObject) -> dict[str, str] | None:
+    """Types of all properties of *here* by name; None where the recording does not tell."""
+    own: dict[str, str] = {"type": "string"}
+    if here.type_name == "memory-region":
+        own |= _REGION
+    elif (backend := _backend(vm, here)) is not None:
+        listed = _listed(vm, backend.type_name)
+        own |= listed if listed is not None else _BACKEND
+    elif here.type_name != "container":
+        listed = _made_like(vm, here)
+        if listed is None:
+            return None
+        own |= listed
+    return own | {name: f"child<{child.type_name}>" for name, child in here.children.items()}
+
+
+def _made_like(vm: Vm, here: QomObject) -> dict[str, str] | None:
+    """The properties of a machine or a CPU without its children; devices get more as they are connected: None."""
+    known = qom_types(vm.quirks.label, vm.target)
+    listed = _listed(vm, here.type_name)
+    if known is None or listed is None:
+        return None
+    if not known.implements(here.type_name, "machine") and not known.implements(here.type_name, "cpu"):
+        return None
+    listed = {name: kind for name, kind in listed.items() if not kind.startswith("child<")}
+    if known.implements(here.type_name, "generic-pc-machine"):
+        listed |= _PC | dict(vm.quirks.pc_links)
+        if here.child("system.flash0") is None:
+            del listed["pflash0"], listed["pflash1"]
+    return listed
+
+
+def _backend(vm: Vm, here: QomObject) -> MemoryBackend | None:
+    return backends(vm).get(here.name) if here.parent is objects_of(vm) else None
+
+
+def _types(vm: Vm, command: str) -> QomTypes:
+    known = qom_types(vm.quirks.label, vm.target)
+    if known is None:
+        raise CommandError(f"{command} is not modelled by qshim for {vm.target}")
+    return known
+
+
+def _listed(vm: Vm, type_name: str) -> dict[str, str] | None:
+    """What the binary lists for a type: name -> type; None where nobody knows."""
+    known = qom_types(vm.quirks.label, vm.target)
+    listed = known.properties(type_name) if known is not None else None
+    return {p["name"]: p["type"] for p in listed} if isinstance(listed, list) else None
+
+
+@QMP.command("qom-list")
+def qom_list(vm: Vm, arguments: Arguments) -> object:
+    """The properties of an object."""
+    here = resolved(vm, str(arguments["path"]))
+    found = properties_of(vm, here)
+    if found is None:
+        raise CommandError(f"the properties of {here.path} ({here.type_name}) are not in the recording")
+    return [{"name": name, "type": kind} for name, kind in found.items()]
+
+
+@QMP.command("qom-get")
+def qom_get(vm: Vm, arguments: Arguments) -> object:
+    """The value of a property."""
+    return _value(vm, resolved(vm, str(arguments["path"]), ambiguous=False), str(arguments["property"]))
+
+
+@QMP.command("qom-list-get")
+def qom_list_get(vm: Vm, arguments: Arguments) -> object:
+    """All properties of several objects with their values."""
+    paths = arguments["paths"]
+    assert isinstance(paths, list)
+    answers = []
+    for path in paths:
+        here = resolved(vm, path, ambiguous=False)
+        found = properties_of(vm, here)
+        if found is None:
+            raise CommandError(f"the properties of {here.path} ({here.type_name}) are not in the recording")
+        answers.append({"properties": [{"name": n, "type": t, "value": _value(vm, here, n)} for n, t in found.items()]})
+    return answers
+
+
+def _value(vm: Vm, here: QomObject, name: str) -> object:
+    if name == "type":
+        return here.type_name
+    child = here.child(name)
+    if child is not None:
+        return child.path
+    if here.type_name == "memory-region" and name in _REGION:
+        region = vm.recording.qom.get(here.path or "") if vm.recording is not None else None
+        if region is not None:
+            return {"container": region.container, "addr": region.addr, "priority": region.priority & 0xFFFFFFFF,
+                    "size": region.size}[name]  # fmt: skip
+    backend = _backend(vm, here)
+    if backend is not None and name in _BACKEND:
+        return {
+            "merge": backend.merge, "dump": backend.dump, "prealloc": backend.prealloc, "size": backend.size,
+            "prealloc-threads": backend.prealloc_threads, "prealloc-context": "", "policy": backend.policy,
+            "host-nodes": list(backend.host_nodes), "share": backend.share, "reserve": backend.reserve is not False,
+            "x-use-canonical-path-for-ramblock-id": backend.canonical_name,
+        }[name]  # fmt: skip
+    if here.path == "/machine":
+        if name == "memory":
+            summary = recorded(vm, "query-memory-size-summary")
+            if not recorded(vm, "query-memory-devices") and not any("maxmem" in a for a in _argv(vm)):
+                return {"size": summary["base-memory"]}
+        elif name == "memory-backend" and "memory-backend" in (_listed(vm, here.type_name) or {}):
+            default = next((m.get("default-ram-id") for m in _machines(vm) if m["name"] == vm.machine), None)
+            if default in backends(vm):
+                return f"/objects/{default}"
+    raise _unknown(vm, here, name)
+
+
+def _argv(vm: Vm) -> tuple[str, ...]:
+    return vm.recording.argv if vm.recording is not None else ()
+
+
+def _machines(vm: Vm) -> list[Mapping[str, Any]]:
+    told = vm.recorded("query-machines")
+    return told if isinstance(told, list) else []
+
+
+def _unknown(vm: Vm, here: QomObject, name: str) -> CommandError:
+    """Why *name* of *here* has no value: QEMU has no such property, or the recording does not tell."""
+    listed = properties_of(vm, here)
+    if listed is None:
+        listed = _listed(vm, here.type_name)
+    # links and pins of a device are made as it is built, all of them with a number
+    if listed is not None and name not in listed and not name.endswith("]"):
+        return CommandError(f"Property '{here.type_name}.{name}' not found")
+    return CommandError(f"property '{name}' of {here.path} ({here.type_name}) is not in the recording")
+
+
+@QMP.command("qom-set")
+def qom_set(vm: Vm, arguments: Arguments) -> object:
+    """Set a property: the switches of a memory backend that matter to the host alone."""
+    here = resolved(vm, str(arguments["path"]), ambiguous=False)
+    name, value = str(arguments["property"]), arguments["value"]
+    backend = _backend(vm, here)
+    if backend is not None and name in _BACKEND:
+        if name in ("merge", "dump", "prealloc"):
+            if not isinstance(value, bool):
+                raise CommandError(f"Invalid parameter type for '{name}', expected: boolean")
+            setattr(backend, name, value)
+            return {}
+        if name in _UNSETTABLE:
+            raise CommandError(f"cannot change property {name} of {backend.type_name} ")
+    if name == "type" or here.child(name) is not None or (here.type_name == "memory-region" and name in _REGION):
+        raise CommandError(f"Property '{here.type_name}.{name}' is not writable")
+    error = _unknown(vm, here, name)
+    if error.desc.endswith("' not found"):
+        raise error
+    raise CommandError(f"qom-set of '{name}' of {here.path} ({here.type_name}) is not modelled by qshim")
+
+
+@QMP.command("qom-list-types")
+def qom_list_types(vm: Vm, arguments: Arguments) -> object:
+    """Types of the binary: all, or those that implement one; abstract ones on request."""
+    known = _types(vm, "qom-list-types")
+    parent, abstract = arguments.get("implements"), bool(arguments.get("abstract"))
+    return [
+        row
+        for row in known.types
+        if (abstract or not row.get("abstract")) and (parent is None or known.implements(row["name"], str(parent)))
+    ]
+
+
+@QMP.command("qom-list-properties")
+def qom_list_properties(vm: Vm, arguments: Arguments) -> object:
+    """The properties of a type."""
+    return _types_reply(vm, "qom-list-properties", str(arguments["typename"]), "Class")
+
+
+@QMP.command("device-list-properties")
+def device_list_properties(vm: Vm, arguments: Arguments) -> object:
+    """The properties of a device type that a user may set."""
+    return _types_reply(vm, "device-list-properties", str(arguments["typename"]), "Device")
+
+
+def _types_reply(vm: Vm, command: str, name: str, word: str) -> object:
+    known = _types(vm, command)
+    if name not in known.by_name:
+        raise CommandError(f"{word} '{name}' not found", "DeviceNotFound")
+    reply = known.properties(name) if word == "Class" else known.device_properties(name)
+    if reply is None:
+        raise CommandError(f"{command} is not modelled by qshim for {name}")
+    if isinstance(reply, dict):
+        raise CommandError(reply["error"]["desc"], reply["error"]["class"])
+    return reply
+
+
+@QMP.command("device_add", own_checks=True)
+def device_add(vm: Vm, arguments: Arguments) -> object:
+    """Check the driver as QEMU does; qshim plugs no device into a running machine."""
+    driver = arguments.get("driver")
+    if driver is None or (not isinstance(driver, str) and not vm.quirks.device_add_takes_text):
+        raise CommandError("Parameter 'driver' is missing")
+    known = qom_types(vm.quirks.label, vm.target)
+    if known is not None:
+        row = known.by_name.get(str(driver))
+        if row is None or not known.implements(str(driver), "device"):
+            raise CommandError(f"'{driver}' is not a valid device model name")
+        if row.get("abstract"):
+            raise CommandError("Parameter 'driver' expects a non-abstract device type")
+        if known.implements(str(driver), "pc-dimm"):
+            if vm.machine == "none":
+                raise CommandError(f"Device '{driver}' can not be hotplugged on this machine")
+            if not any("slots=" in word for word in _argv(vm)) and vm.machine.startswith("pc-"):
+                raise CommandError("no slots where allocated, please specify the 'slots' option")
+    raise CommandError("device_add is not modelled by qshim")
+
+
+@QMP.command("device_del")
+def device_del(vm: Vm, arguments: Arguments) -> object:
+    """Find the device as QEMU does; qshim unplugs none."""
+    name = str(arguments["id"])
+    if not name.startswith("/"):
+        objects_of(vm)
+        found = vm.qom.at(f"machine/peripheral/{name}") if vm.qom is not None and name else None
+        if found is None:
+            raise CommandError(f"Device '{name}' not found", "DeviceNotFound")
+    else:
+        found = resolved(vm, name)
+        known = qom_types(vm.quirks.label, vm.target)
+        if known is not None and not known.implements(found.type_name, "device"):
+            raise CommandError(f"{name} is not a {vm.quirks.device_path_word}")
+    raise CommandError("device_del is not modelled by qshim")

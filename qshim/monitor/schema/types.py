@@ -1,0 +1,60 @@
+"""The QOM types of one QEMU with their properties, read when first needed (data/types-*.json.xz)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+__all__ = ["QomTypes", "qom_types"]
+
+Row = Mapping[str, Any]
+
+
+class QomTypes:
+    """What one QEMU binary says of its types."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        """*data*: the content of a data file."""
+        self.types: list[Row] = data["types"]
+        """The value of qom-list-types with abstract types."""
+        self.by_name: Mapping[str, Row] = {row["name"]: row for row in self.types}
+        self.compat_props: Mapping[str, list[Row]] = data["compat-props"] or {}
+        """What query-machines adds for each machine when asked for it."""
+        self._interfaces: Mapping[str, list[str]] = data["interfaces"]
+        self._properties: Mapping[str, str] = data["properties"]
+        self._devices: Mapping[str, str] = data["devices"]
+
+    def implements(self, name: str, parent: str) -> bool:
+        """Whether type *name* is *parent*, descends from it, or has it as an interface."""
+        here: str | None = name
+        while here is not None:
+            if here == parent:
+                return True
+            here = self.by_name[here].get("parent") if here in self.by_name else None
+        return name in self._interfaces.get(parent, ())
+
+    def properties(self, name: str) -> Any:
+        """What qom-list-properties answers: a list, or the whole error reply; None where nobody knows."""
+        return _parsed(self._properties.get(name))
+
+    def device_properties(self, name: str) -> Any:
+        """The same for device-list-properties."""
+        return _parsed(self._devices.get(name))
+
+
+def _parsed(text: str | None) -> Any:
+    import json
+
+    return None if text is None else json.loads(text)
+
+
+@cache
+def qom_types(label: str, target: str) -> QomTypes | None:
+    """The types of dialect *label* for *target*; None where no binary was asked."""
+    import json
+    import lzma
+    from importlib.resources import files
+
+    path = files("qshim").joinpath(f"data/types-{label}-{target}.json.xz")
+    return QomTypes(json.loads(lzma.decompress(path.read_bytes()))) if path.is_file() else None
