@@ -96,7 +96,7 @@ class Vm:
         self.machine = machine
         self.name = name
         self.uuid = uuid
-        self.cpus = cpus
+        self._cpus = cpus
         self.run_state = run_state
         """A QMP RunState: `prelaunch`, `running`, `paused`, `shutdown` ..."""
         self.ended = False
@@ -171,7 +171,7 @@ class Vm:
         rebuilt = rebuild(recording)
         self._unbuilt = False
         self._topology = rebuilt.topology
-        self.cpus = _cpus(recording, rebuilt.topology)
+        self._cpus = _cpus(recording, rebuilt.topology)
         self.qom = rebuilt.qom
         self.notes = rebuilt.notes
         self._slots = rebuilt.slots
@@ -187,6 +187,12 @@ class Vm:
     def accelerators(self, space: AddressSpace, r: FlatRange) -> tuple[str, ...]:
         """`("KVM",)` where a KVM memory slot of *space* covers exactly *r* (memory.md 6.7)."""
         return ("KVM",) if (r.start, r.size) in self._slots.get(space, ()) else ()
+
+    @property
+    def cpus(self) -> int:
+        """How many CPUs there are."""
+        self.build()
+        return self._cpus
 
     @property
     def running(self) -> bool:

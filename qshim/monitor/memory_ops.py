@@ -7,6 +7,7 @@ passed over at once. Files are made by whoever serves the machine (`Vm.files`).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from qshim.memory import AddressSpace, MemoryRegion
@@ -171,14 +172,18 @@ def store(file: BinaryIO, data: Iterator[tuple[int, bytes | None]]) -> None:
     :raises CommandError: the host refuses.
     """
     try:
-        length = file.tell()
+        length = written = file.tell()
         for count, piece in data:
             length += count
             if piece is None:
                 file.seek(count, 1)
             else:
                 file.write(piece)
-        file.truncate(length)
+                written = length
+        if written != length:
+            # what was written last is a hole; a file that is no regular one need not have a length
+            with suppress(OSError):
+                file.truncate(length)
     except (OSError, OverflowError) as error:
         raise CommandError("An IO error has occurred") from error
 
