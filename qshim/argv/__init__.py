@@ -1,9 +1,10 @@
 """QEMU's command line as values: `options` reads it, `opts` knows the `key=value,...` dialect, `chardev` the
-descriptions of character devices. Whatever is not understood is refused by name, never ignored."""
+character devices, `dialect` what differs between releases. Whatever is not understood is refused, never ignored."""
 
 from __future__ import annotations
 
-from qshim.argv.chardev import SocketAddress
+from qshim.argv.chardev import Chardev, SocketAddress
+from qshim.argv.errors import Answered, OptionError
 from qshim.argv.options import CommandLine, Monitor, parse
 
-__all__ = ["CommandLine", "Monitor", "SocketAddress", "parse"]
+__all__ = ["Answered", "Chardev", "CommandLine", "Monitor", "OptionError", "SocketAddress", "parse"]

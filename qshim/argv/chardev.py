@@ -1,56 +1,238 @@
-"""The short descriptions of character devices that -qmp takes: `unix:PATH,...` and `tcp:HOST:PORT,...`."""
+"""Character devices: `-chardev BACKEND,id=...`, and the short form of -qmp and -monitor (monitor.md 6.2)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
-from qshim.argv.opts import on_off, split
-from qshim.errors import UsageError
+from qshim.argv.dialect import Dialect
+from qshim.argv.errors import OptionError
+from qshim.argv.opts import IDENTIFIER_HINT, identifier, members, on_off, size
 
-__all__ = ["SocketAddress", "parse_socket"]
+__all__ = ["KINDS", "Chardev", "SocketAddress", "parse_chardev", "parse_short"]
 
+KINDS = ("socket", "stdio", "file", "pipe", "null", "pty", "ringbuf", "vc")
+"""What qshim has; `memory` is QEMU's second name for ringbuf."""
+
+_FOREIGN = ("udp", "serial", "parallel", "msmouse", "wctablet", "testdev", "qemu-vdagent", "mux", "hub", "dbus",
+            "spicevmc", "spiceport", "braille", "tty", "parport")  # fmt: skip
+_KEYS = frozenset(
+    [
+        "backend",
+        "path",
+        "host",
+        "port",
+        "fd",
+        "to",
+        "ipv4",
+        "ipv6",
+        "localaddr",
+        "localport",
+        "name",
+        "logfile",
+        "logappend",
+        "mouse",
+        "rows",
+        "cols",
+        "width",
+        "height",
+        "mux",
+        "signal",
+        "size",
+        "chardev",
+        "server",
+        "wait",
+        "delay",
+        "nodelay",
+        "reconnect",
+        "reconnect-ms",
+        "telnet",
+        "tn3270",
+        "tls-creds",
+        "tls-authz",
+        "websocket",
+        "abstract",
+        "tight",
+        "append",
+        "input-path",
+        "clipboard",
+        "debug",
+        "id",
+        "encoding",
+        "chardevs.0",
+    ]
+)
 _MAX_PATH = 108
+_Fail = Callable[[str], OptionError]
 
 
 class SocketAddress(NamedTuple):
-    """A listening socket: *path* for unix, *host* and *port* for TCP (port 0: any free one)."""
+    """A socket: *path* for unix, *host* and *port* for TCP (port 0: any free one), or *fd*, which is open already."""
 
     path: str | None = None
     host: str = ""
     port: int = 0
+    fd: int | None = None
+    server: bool = True
+    """Listens; otherwise it connects."""
     wait: bool = True
     """Start-up waits for the first client (QEMU's default)."""
+    telnet: bool = False
+    reconnect: float = 0
+    """Seconds until a client connects again; 0: never."""
 
     def __str__(self) -> str:
-        return f"unix:{self.path}" if self.path is not None else f"tcp:{self.host}:{self.port}"
+        """As query-chardev and messages write it."""
+        server = ",server=on" if self.server else ""
+        if self.fd is not None:
+            return f"unix:{server}"
+        if self.path is not None:
+            return f"unix:{self.path}{server}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'telnet' if self.telnet else 'tcp'}:{host}:{self.port}{server}"
 
 
-def parse_socket(option: str, text: str) -> SocketAddress:
-    """The listening socket that *text* describes; *option* stands in error texts.
+class Chardev(NamedTuple):
+    """One character device."""
 
-    :raises UsageError: another kind of device, a bad member, or a socket that does not listen.
+    id: str
+    kind: str
+    """One of `KINDS`."""
+    option: str
+    """The option as it was typed; stands in front of error texts."""
+    address: SocketAddress | None = None
+    path: str = ""
+    """file and pipe"""
+    input_path: str | None = None
+    append: bool = False
+    size: int = 65536
+    """ringbuf: bytes, a power of two."""
+    mux: bool = False
+
+
+def parse_chardev(option: str, text: str, dialect: Dialect) -> tuple[Chardev, tuple[str, ...]]:
+    """The character device that `-chardev` *text* describes, and the warnings about it.
+
+    :raises OptionError: in QEMU's words, or one sentence for a backend that qshim does not have.
     """
-    (device, value), *members = split(text)
-    if value is not None:
-        device = f"{device}={value}"
-    kind, _, where = device.partition(":")
-    if kind not in ("unix", "tcp") or not where:
-        raise UsageError(f"{option} {text}: qshim serves unix:PATH and tcp:HOST:PORT with server=on, not '{device}'")
-    known = {"server": False, "wait": True}
-    for key, member in members:
-        name, setting = on_off(f"{option} {text}", key, member)
-        if name not in known:
-            raise UsageError(f"{option} {text}: Invalid parameter '{key}'")
-        known[name] = setting
-    if not known["server"]:
-        raise UsageError(f"{option} {text}: qshim listens and does not connect; add server=on,wait=off")
-    if kind == "unix":
-        if len(where.encode()) >= _MAX_PATH:
-            raise UsageError(
-                f"{option}: UNIX socket path '{where}' is too long; it must be less than {_MAX_PATH} bytes"
-            )
-        return SocketAddress(path=where, wait=known["wait"])
-    host, _, port = where.rpartition(":")
-    if not port.isdecimal() or int(port) > 65535:
-        raise UsageError(f"{option} {text}: '{port}' is not a port from 0 to 65535")
-    return SocketAddress(host=host.strip("[]") or "0.0.0.0", port=int(port), wait=known["wait"])
+
+    def fail(desc: str) -> OptionError:
+        return OptionError(f"{option} {text}: {desc}")
+
+    values, warnings = members(text, "backend")
+    for key in values:
+        if key not in _KEYS or key in dialect.unknown_chardev_keys:
+            raise fail(f"Invalid parameter '{key}'")
+    if "id" not in values:
+        raise fail("chardev: no id specified")
+    if not identifier(values["id"]):
+        raise fail(f"Parameter 'id' expects an identifier{IDENTIFIER_HINT}")
+    if "backend" not in values:
+        raise fail(f'chardev: "{values["id"]}" missing backend')
+    device = _backend(f"{option} {text}", values, fail)
+    return device, tuple(f"{option} {text}: {warning}" for warning in warnings)
+
+
+def parse_short(option: str, text: str, label: str, dialect: Dialect) -> Chardev:
+    """The character device, to be called *label*, that `-qmp` or `-monitor` *text* describes.
+
+    :raises OptionError: in QEMU's words, or one sentence for a backend that qshim does not have.
+    """
+    where = f"{option} {text}"
+
+    def fail(*descs: str) -> OptionError:
+        return OptionError(*(f"{where}: {desc}" for desc in (*descs, f"parse error: {text}")))
+
+    name = text.removeprefix("mon:")
+    kind, colon, rest = name.partition(":")
+    values: dict[str, str]
+    if name in ("stdio", "null", "pty", "vc"):
+        values = {"backend": name}
+    elif kind == "vc" and colon:
+        values = {"backend": "vc"}
+    elif kind in ("file", "pipe") and colon:
+        values = {"backend": kind, "path": rest}
+    elif kind == "unix" and colon:
+        values = {"backend": "socket", **members(rest, "path").values}
+    elif kind in ("tcp", "telnet") and colon:
+        place, comma, behind = rest.partition(",")
+        host, colon, port = place.rpartition(":")
+        if not colon or not port:
+            raise fail()
+        values = {"backend": "socket", "host": host.strip("[]"), "port": port}
+        values |= members(behind).values if comma else {}
+        if kind == "telnet":
+            values["telnet"] = "on"
+    elif name in _FOREIGN or (kind in ("udp", "websocket", "tn3270") and colon) or name.startswith(("/dev/", "COM")):
+        raise OptionError(f"{where}: {_not_ours(name)}")
+    else:
+        raise fail(f"'{text}' is not a valid char driver")
+    for key in values:
+        if key not in _KEYS or key in dialect.unknown_chardev_keys:
+            raise fail(f"Invalid parameter '{key}'")
+    if text.startswith("mon:"):
+        values["mux"] = "on"
+    return _backend(where, values | {"id": label}, lambda desc: OptionError(f"{where}: {desc}"))
+
+
+def _not_ours(name: str) -> str:
+    return f"qshim has no character device of the kind '{name}'; it has {', '.join(KINDS)}"
+
+
+def _backend(option: str, values: dict[str, str], fail: _Fail) -> Chardev:
+    kind = {"memory": "ringbuf"}.get(values["backend"], values["backend"])
+    if kind in _FOREIGN:
+        raise fail(_not_ours(kind))
+    if kind not in KINDS:
+        raise fail(f"'{kind}' is not a valid char driver name")
+    device = Chardev(values["id"], kind, option, mux=on_off(values, "mux", False, fail))
+    if kind == "socket":
+        return device._replace(address=_socket(values, fail))
+    if kind in ("file", "pipe"):
+        if not values.get("path"):
+            raise fail(f"chardev: {kind}: no {'filename' if kind == 'file' else 'device path'} given")
+        append = on_off(values, "append", False, fail)
+        return device._replace(path=values["path"], input_path=values.get("input-path"), append=append)
+    if kind == "ringbuf" and "size" in values:
+        bytes_ = size(values["size"], "size", 1, fail)
+        if bytes_ <= 0 or bytes_ & (bytes_ - 1):
+            raise fail("size of ringbuf chardev must be power of two")
+        return device._replace(size=bytes_)
+    return device
+
+
+def _socket(values: dict[str, str], fail: _Fail) -> SocketAddress:
+    server = on_off(values, "server", False, fail)
+    for unserved in ("websocket", "tn3270"):
+        if on_off(values, unserved, False, fail):
+            raise fail(f"qshim does not speak {unserved}")
+    if values.get("tls-creds"):
+        raise fail("qshim does not speak TLS")
+    if on_off(values, "abstract", False, fail):
+        raise fail("qshim does not use abstract sockets")
+    wait = on_off(values, "wait", server, fail)
+    if "wait" in values and not server:
+        raise fail("'wait' option is incompatible with socket in client connect mode")
+    again = "reconnect-ms" if "reconnect-ms" in values else "reconnect"
+    number = values.get(again, "0")
+    if not number.isdecimal():
+        raise fail(f"Parameter '{again}' expects a number")
+    reconnect = int(number) / (1000 if again == "reconnect-ms" else 1)
+    if reconnect and server:
+        raise fail(f"'{again}' option is incompatible with socket in server listen mode")
+    base = SocketAddress(server=server, wait=wait, telnet=on_off(values, "telnet", False, fail), reconnect=reconnect)
+    if "path" in values:
+        path = values["path"]
+        if len(path.encode()) >= _MAX_PATH:
+            raise fail(f"UNIX socket path '{path}' is too long\nPath must be less than {_MAX_PATH} bytes")
+        return base._replace(path=path)
+    if "host" in values:
+        port = values.get("port", "")
+        if not port.isdecimal():
+            raise fail("chardev: socket: no port given" if not port else f"address resolution failed for port {port}")
+        # QEMU drops what does not fit in 16 bits
+        return base._replace(host=values["host"], port=int(port) & 0xFFFF)
+    fd = values.get("fd", "")
+    if not fd.isdecimal():
+        raise fail(f"Unable to parse FD number {fd}")
+    return base._replace(fd=int(fd))

@@ -1,6 +1,7 @@
 """Bring a machine to life and serve its monitors, as QEMU does on the same command line.
 
     qshim serve --recording q35 -- -qmp unix:/tmp/vm.sock,server=on,wait=off
+    qshim serve -- -M q35 -qmp unix:/tmp/vm.sock,server=on,wait=off
 
 Ends with `quit`, or with SIGTERM, SIGINT or SIGHUP: status 0.
 """
@@ -8,9 +9,16 @@ Ends with `quit`, or with SIGTERM, SIGINT or SIGHUP: status 0.
 from __future__ import annotations
 
 import argparse
+import sys
+from typing import TYPE_CHECKING
 
+from qshim import versions
 from qshim.cli import recordings
 from qshim.errors import UsageError
+
+if TYPE_CHECKING:
+    from qshim.argv import CommandLine
+    from qshim.vm import Vm
 
 __all__ = ["configure", "run"]
 
@@ -19,6 +27,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     recordings.add_arguments(parser)
     parser.add_argument(
+        "--target", metavar="T", default="x86_64", help="of a machine that -M names: x86_64 (default), aarch64 ..."
+    )
+    parser.add_argument(
+        "--allow-writes", metavar="DIR", action="append", default=[],
+        help="monitor commands may write files below DIR; may be given more than once (default: nowhere)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--allow-remote", action="store_true", help="TCP may use other addresses than loopback; a monitor is powerful"
+    )
+    parser.add_argument("--extensions", action="store_true", help="add the commands x-qshim-query-mtree and the like")
+    parser.add_argument(
         "--log-level", metavar="L", default="warning", choices=("debug", "info", "warning", "error"),
         help="what goes to stderr: debug, info, warning (default), error",
     )  # fmt: skip
@@ -26,16 +45,51 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until the machine quits."""
-    from qshim.argv import parse
+    from qshim.argv import Answered, parse
 
-    line = parse(args.qemu_argv or ())
+    label = args.qemu_version or versions.DEFAULT.label
+    if label not in versions.KNOWN:
+        raise UsageError(f"QEMU {label} is not a version that qshim speaks; it speaks {', '.join(versions.KNOWN)}")
+    try:
+        line = parse(args.qemu_argv or (), label, args.target, _text)
+    except Answered as answer:
+        sys.stdout.write(answer.text)
+        return answer.status
     if not line.monitors:
         raise UsageError("no monitor to serve; add for example: -- -qmp unix:/tmp/qshim.sock,server=on,wait=off")
+    vm = _machine(args, line, label)
+    for warning in line.warnings:
+        print(f"qshim: {warning}", file=sys.stderr)
+    from qshim.edge.chardevs import Policy
+    from qshim.edge.files import HostFiles
+    from qshim.edge.process import serve
+    from qshim.edge.server import log_to_stderr
+
+    vm.files = HostFiles(args.allow_writes)
+    vm.extensions = args.extensions
+    log_to_stderr(args.log_level)
+    serve(vm, line, Policy(allow_remote=args.allow_remote), program="qshim")
+    return 0
+
+
+def _machine(args: argparse.Namespace, line: CommandLine, label: str) -> Vm:
+    if args.recording is None:
+        if line.machine is None:
+            raise UsageError("no machine; name one with --recording FILE, or with -M behind --")
+        from qshim.cli import machines
+
+        return machines.machine(line, args.target, label)
+    asked = (("-M", line.machine), ("-m", line.memory), ("-cpu", line.cpu), *((word, word) for word in line.layout))
+    for option, value in asked:
+        if value is not None:
+            raise UsageError(f"{option}: --recording says what the machine is; leave one of them out")
     vm = recordings.machine(args, later=True)
     vm.name = line.name or vm.name
     vm.uuid = line.uuid or vm.uuid
-    from qshim.edge.server import log_to_stderr, serve
+    vm.actions.update(line.actions)
+    return vm
 
-    log_to_stderr(args.log_level)
-    serve(vm, line.monitors)
-    return 0
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8") as stream:
+        return stream.read()

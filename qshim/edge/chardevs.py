@@ -1,7 +1,7 @@
-"""Listening sockets as QEMU's socket character device has them: one client at a time (spec/monitor.md 1.10).
+"""Character devices as QEMU has them: sockets that listen or connect, terminals, pipes, files (monitor.md 1.10, 6.2).
 
-While a client is connected nobody else is accepted; the kernel keeps the next ones waiting, with
-what they already sent. When the client leaves, the next is accepted and greeted.
+A socket serves one client at a time. While one is connected nobody else is accepted; the kernel keeps
+the next ones waiting, with what they already sent. When the client leaves, the next is accepted.
 """
 
 from __future__ import annotations
@@ -9,48 +9,233 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import select
 import socket
-from collections.abc import Callable
+import tty
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import NamedTuple
 
-from qshim.argv import SocketAddress
-from qshim.errors import UsageError
+from qshim.argv import Chardev, OptionError, SocketAddress
+from qshim.edge.stream import Receiver, Stream
 
-__all__ = ["ListeningSocket"]
+__all__ = ["Backend", "Policy", "backend"]
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_PTY_POLL_SECONDS = 0.1
 _log = logging.getLogger(__name__)
 
 
-class ListeningSocket:
-    """One address; makes a protocol for each client in turn."""
+class Policy(NamedTuple):
+    """What may be opened, and how."""
 
-    def __init__(self, address: SocketAddress, protocol: Callable[[ListeningSocket], asyncio.BaseProtocol]) -> None:
-        """*protocol* makes the protocol of the next client; it calls `released` when that client is gone."""
-        self.address = address
+    allow_remote: bool = False
+    """TCP may listen on, and connect to, other addresses than loopback."""
+    remote_hint: str = "--allow-remote permits more"
+    """What would allow it."""
+    owner_only: bool = True
+    """A unix socket is for its owner alone; otherwise the umask decides, as in QEMU."""
+
+
+class Backend:
+    """One character device. Made closed; *connected* makes who gets the bytes of each connection."""
+
+    def __init__(self, device: Chardev, policy: Policy) -> None:
+        self.device = device
+        self.policy = policy
+        self.connected: Callable[[Backend, Callable[[Receiver], Stream]], None] | None = None
         self.first_client = asyncio.Event()
-        self._protocol = protocol
-        self._socket: socket.socket | None = None
-        self._accepting: asyncio.Task[object] | None = None
-        self._inode: tuple[int, int] | None = None
+
+    @property
+    def filename(self) -> str:
+        """As query-chardev names it."""
+        return self.device.kind
 
     def open(self) -> None:
-        """Bind and listen. A unix socket is for its owner alone and replaces a file that stands there.
+        """Open it; a device that needs no peer is connected at once.
 
-        :raises UsageError: the address cannot be had, or is not a loopback address.
+        :raises OptionError: it cannot be had.
         """
+        self._connect(lambda receiver: Stream(receiver))
+
+    def released(self) -> None:
+        """The connection has ended."""
+
+    def close(self) -> None:
+        """Open nothing any more and remove what was made."""
+
+    def _connect(self, make: Callable[[Receiver], Stream]) -> None:
+        if self.connected is not None:
+            self.connected(self, make)
+        self.first_client.set()
+
+    def _fail(self, desc: str) -> OptionError:
+        return OptionError(f"{self.device.option}: {desc}")
+
+
+class _Terminal(Backend):
+    """Standard input and output."""
+
+    _saved: list[object] | None = None
+
+    def open(self) -> None:
+        if os.isatty(0):
+            import termios
+
+            self._saved = termios.tcgetattr(0)
+            tty.setcbreak(0, termios.TCSANOW)
+        self._connect(lambda receiver: Stream(receiver, reading=0, writing=1, ends=False))
+
+    def close(self) -> None:
+        if self._saved is not None:
+            import termios
+
+            termios.tcsetattr(0, termios.TCSANOW, self._saved)  # type: ignore[arg-type]
+            self._saved = None
+        for fd in (0, 1):
+            with suppress(OSError):
+                os.set_blocking(fd, True)
+
+
+class _File(Backend):
+    def open(self) -> None:
+        device = self.device
+        flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if device.append else os.O_TRUNC)
+        writing = self._opened(device.path, flags)
+        reading = None if device.input_path is None else self._opened(device.input_path, os.O_RDONLY)
+        self._connect(lambda receiver: Stream(receiver, reading=reading, writing=writing, ends=False))
+
+    def _opened(self, path: str, flags: int) -> int:
+        try:
+            return os.open(path, flags | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise self._fail(f"Could not open '{path}': {error.strerror}") from None
+
+
+class _Pipe(_File):
+    """The pipes PATH.in and PATH.out, or PATH for both ways."""
+
+    def open(self) -> None:
+        path = self.device.path
+        try:
+            reading = os.open(f"{path}.in", os.O_RDWR | os.O_CLOEXEC)
+            writing = os.open(f"{path}.out", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            reading = writing = self._opened(path, os.O_RDWR)
+        self._connect(lambda receiver: Stream(receiver, reading=reading, writing=writing, ends=False))
+
+
+class _Pty(Backend):
+    """A pseudo terminal; somebody is connected while its other end is open."""
+
+    _master = -1
+    _name = ""
+    _timer: asyncio.TimerHandle | None = None
+
+    @property
+    def filename(self) -> str:
+        return f"pty:{self._name}"
+
+    def open(self) -> None:
+        self._master, slave = os.openpty()
+        tty.setraw(slave)
+        self._name = os.ttyname(slave)
+        os.close(slave)
+        print(f"char device redirected to {self._name} (label {self.device.id})", flush=True)
+        self.first_client.set()
+        self.released()
+
+    def released(self) -> None:
+        if self._master >= 0:
+            self._timer = asyncio.get_running_loop().call_later(_PTY_POLL_SECONDS, self._look)
+
+    def _look(self) -> None:
+        poll = select.poll()
+        poll.register(self._master, 0)
+        if any(event & select.POLLHUP for _, event in poll.poll(0)):
+            self.released()
+            return
+        ours = os.dup(self._master)
+        self._connect(lambda receiver: Stream(receiver, reading=ours, writing=ours))
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._master >= 0:
+            os.close(self._master)
+            self._master = -1
+
+
+class _Socket(Backend):
+    def __init__(self, device: Chardev, policy: Policy) -> None:
+        super().__init__(device, policy)
+        assert device.address is not None
+        self.address: SocketAddress = device.address
+        self._socket: socket.socket | None = None
+        self._inode: tuple[int, int] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._attempt: asyncio.Task[None] | None = None
+        self._peer = ""
+        self._there = False
+        self._closed = False
+
+    @property
+    def filename(self) -> str:
+        if self._there:
+            return f"{self.address}{self._peer}"
+        # a client device that is not connected is not marked
+        return f"disconnected:{self.address}" if self.address.server else str(self.address)
+
+    def _check_reach(self) -> None:
+        address = self.address
+        if address.path is None and address.fd is None and address.host not in _LOOPBACK:
+            if self.policy.allow_remote:
+                return
+            raise self._fail(
+                f"qshim uses TCP on loopback only, not on '{address.host or '0.0.0.0'}'; {self.policy.remote_hint}"
+            )
+
+    def _adopted(self, fd: int) -> socket.socket:
+        try:
+            return socket.socket(fileno=fd)
+        except OSError:
+            raise self._fail(f"File descriptor '{fd}' is not a socket") from None
+
+    def _connected_to(self, sock: socket.socket) -> None:
+        if sock.family != socket.AF_UNIX:
+            with suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                host, port = sock.getpeername()[:2]
+                self._peer = f" <-> {host}:{port}"
+        self._there = True
+        _log.info("client on %s", self.address)
+        self._connect(lambda receiver: Stream(receiver, sock=sock))
+
+
+class _Listening(_Socket):
+    def open(self) -> None:
+        self._check_reach()
         address = self.address
         try:
-            self._socket = self._bound_unix(address.path) if address.path is not None else self._bound_tcp()
+            if address.fd is not None:
+                self._socket = self._adopted(address.fd)
+                name = self._socket.getsockname()
+                if isinstance(name, str) and name:
+                    self.address = address._replace(fd=None, path=name)
+            else:
+                self._socket = self._bound_unix(address.path) if address.path is not None else self._bound_tcp()
+                # like QEMU: one more client may wait in the queue
+                self._socket.listen(1)
         except OSError as error:
-            raise UsageError(f"Failed to bind socket to {address}: {error.strerror}") from error
+            where = address.path if address.path is not None else f"'{address.host}:{address.port}'"
+            verb = "bind socket to" if address.path is not None else "find an available port for"
+            raise self._fail(f"Failed to {verb} {where}: {error.strerror}") from error
         self._socket.setblocking(False)
-        # like QEMU: one more client may wait in the queue
-        self._socket.listen(1)
-        self.released()
+        self._accept_next()
 
     def _bound_unix(self, path: str) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX)
-        umask = os.umask(0o177)
+        umask = os.umask(0o177) if self.policy.owner_only else None
         try:
             if os.path.lexists(path):
                 os.unlink(path)
@@ -59,36 +244,36 @@ class ListeningSocket:
             sock.close()
             raise
         finally:
-            os.umask(umask)
+            if umask is not None:
+                os.umask(umask)
         status = os.stat(path)
         self._inode = (status.st_dev, status.st_ino)
         return sock
 
     def _bound_tcp(self) -> socket.socket:
-        host = self.address.host
-        if host not in _LOOPBACK:
-            raise UsageError(f"{self.address}: qshim listens on loopback only; use tcp:127.0.0.1:{self.address.port}")
-        family, kind, protocol, _, where = socket.getaddrinfo(host, self.address.port, type=socket.SOCK_STREAM)[0]
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind(where)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+        error: OSError | None = None
+        for family, kind, protocol, _, where in _resolved(self.address, passive=True):
+            sock = socket.socket(family, kind, protocol)
+            try:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.bind(where)
+            except OSError as failure:
+                sock.close()
+                error = failure
+                continue
+            host, port = sock.getsockname()[:2]
+            self.address = self.address._replace(host=host, port=port)
+            return sock
+        raise error or OSError(0, "no address")
 
-    @property
-    def port(self) -> int:
-        """The TCP port that is listened on; differs from the address's when that was 0."""
-        assert self._socket is not None
-        port: int = self._socket.getsockname()[1]
-        return port
-
-    def released(self) -> None:
-        """The client is gone: accept the next one."""
+    def _accept_next(self) -> None:
         if self._socket is not None:
             asyncio.get_running_loop().add_reader(self._socket, self._accept)
+
+    def released(self) -> None:
+        self._there = False
+        self._peer = ""
+        self._accept_next()
 
     def _accept(self) -> None:
         assert self._socket is not None
@@ -96,27 +281,99 @@ class ListeningSocket:
             client, _ = self._socket.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self._socket)
-        if client.family != socket.AF_UNIX:
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        client.setblocking(False)
-        self.first_client.set()
-        _log.info("client on %s", self.address)
-        self._accepting = loop.create_task(loop.connect_accepted_socket(lambda: self._protocol(self), client))
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._connected_to(client)
 
     def close(self) -> None:
-        """Listen no more and remove a unix socket's file, unless somebody has put another one there."""
         if self._socket is None:
             return
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
         self._socket = None
         path = self.address.path
+        # not if somebody has put another one there; a socket that we were given goes, too, as with QEMU
         if path is not None:
             try:
                 status = os.lstat(path)
-                if (status.st_dev, status.st_ino) == self._inode:
+                if self._inode in (None, (status.st_dev, status.st_ino)):
                     os.unlink(path)
             except OSError:
                 _log.info("%s was already gone", path)
+
+
+class _Connecting(_Socket):
+    def open(self) -> None:
+        self._check_reach()
+        if self.address.fd is not None:
+            self._connected_to(self._adopted(self.address.fd))
+            return
+        try:
+            self._connected_to(self._connection())
+        except OSError as error:
+            if not self.address.reconnect:
+                where = self.address.path or f"{self.address.host}:{self.address.port}"
+                raise self._fail(f"Failed to connect to '{where}': {error.strerror}") from None
+            self.first_client.set()
+            self.released()
+
+    def _connection(self) -> socket.socket:
+        if self.address.path is not None:
+            sock = socket.socket(socket.AF_UNIX)
+            places: Iterable[tuple[socket.socket, object]] = [(sock, self.address.path)]
+        else:
+            places = ((socket.socket(f, k, p), where) for f, k, p, _, where in _resolved(self.address))
+        error: OSError | None = None
+        for sock, where in places:
+            try:
+                sock.connect(where)  # type: ignore[arg-type]
+                return sock
+            except OSError as failure:
+                sock.close()
+                error = failure
+        raise error or OSError(0, "no address")
+
+    def released(self) -> None:
+        self._there = False
+        self._peer = ""
+        if self.address.reconnect and not self._closed:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self.address.reconnect, self._retry)
+
+    def _retry(self) -> None:
+        self._attempt = asyncio.get_running_loop().create_task(self._connect_again())
+
+    async def _connect_again(self) -> None:
+        try:
+            sock = await asyncio.to_thread(self._connection)
+        except OSError:
+            self.released()
+            return
+        if self._closed:
+            sock.close()
+        else:
+            self._connected_to(sock)
+
+    def close(self) -> None:
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+_Resolved = tuple[int, int, int, str, tuple[object, ...]]
+
+
+def _resolved(address: SocketAddress, *, passive: bool = False) -> list[_Resolved]:
+    flags = socket.AI_PASSIVE if passive else 0
+    try:
+        found = socket.getaddrinfo(address.host or None, address.port, type=socket.SOCK_STREAM, flags=flags)
+    except socket.gaierror as error:
+        raise OSError(error.errno, error.strerror) from None
+    return [(int(f), int(k), p, name, where) for f, k, p, name, where in found]
+
+
+def backend(device: Chardev, policy: Policy) -> Backend:
+    """The character device that *device* describes, not open yet."""
+    if device.address is not None:
+        return (_Listening if device.address.server else _Connecting)(device, policy)
+    kinds = {"stdio": _Terminal, "file": _File, "pipe": _Pipe, "pty": _Pty}
+    return kinds.get(device.kind, Backend)(device, policy)

@@ -1,123 +1,198 @@
-"""Serving a machine: its monitors on their sockets, signals, and the orderly end (spec/monitor.md 1.9 to 1.11)."""
+"""Serving a machine: its monitors on their character devices, and the orderly end (spec/monitor.md 1.9 to 1.11)."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Protocol
 
-from qshim.argv import Monitor
-from qshim.edge.chardevs import ListeningSocket
-from qshim.monitor.qmp.session import QmpSession
-from qshim.vm import Vm
+from qshim.argv import CommandLine, Monitor, OptionError
+from qshim.edge.chardevs import Backend, Policy, backend
+from qshim.edge.stream import Receiver, Stream
+from qshim.monitor.hmp.session import HmpSession
+from qshim.monitor.hmp.table import Monitor as HumanMonitor
+from qshim.monitor.hmp.telnet import OFFER, TelnetFilter
+from qshim.monitor.qmp.session import QmpMonitor, QmpSession
+from qshim.vm import Chardev, Vm
 
-__all__ = ["Server", "log_to_stderr", "serve"]
+__all__ = ["Connection", "Faults", "Server", "log_to_stderr"]
 
-_READ_SIZE = 64 << 10
-_HIGH_WATER = 64 << 10
 _FAREWELL_SECONDS = 1.0
 _GREETING_SECONDS = 0.01
 _log = logging.getLogger(__name__)
 
 
-class _Connection(asyncio.BufferedProtocol):
+class _Session(Protocol):
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def receive(self, data: bytes, fds: Sequence[int] = ()) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+
+
+class Faults(Protocol):
+    """Who tampers with what a monitor says, for tests of clients."""
+
+    def outgoing(self, connection: Connection, data: bytes) -> None:
+        """*data* is about to be sent: pass it, or something else, to `connection.pass_on`."""
+
+
+class Connection:
     """A client of one monitor: bytes to its session and back.
 
     At most one read, one reply and the write buffer are held: reading stops while the client does
     not take its replies.
     """
 
-    def __init__(self, server: Server, monitor: Monitor, listener: ListeningSocket) -> None:
+    def __init__(self, server: Server, seat: _Seat, device: Backend, make: Callable[[Receiver], Stream]) -> None:
         self._server = server
-        self._listener = listener
-        self._buffer = bytearray(_READ_SIZE)
-        self._view = memoryview(self._buffer)
-        self._paused = False
-        self.session = QmpSession(server.vm, self._send, pretty=monitor.pretty)
-        self.transport: asyncio.Transport | None = None
+        self._device = device
+        self._stream = make(self)
+        telnet = device.device.address is not None and device.device.address.telnet
+        self._telnet = TelnetFilter() if telnet and seat.control is not None else None
+        self.session: _Session
+        if seat.control is not None:
+            self.session = QmpSession(server.vm, self._send, pretty=seat.monitor.pretty, monitor=seat.control)
+        else:
+            self.session = HmpSession(server.vm, self._send, monitor=seat.human, telnet=telnet)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.set_write_buffer_limits(high=_HIGH_WATER)
-        self._server.connections.add(self)
-        self._server.first_greeted.set()
+    def start(self) -> None:
+        """Greet."""
         if self._server.vm.ended:
-            transport.close()
+            self._stream.close()
             return
+        if self._telnet is not None:
+            self._stream.write(OFFER)
         self.session.start()
+        self._stream.start()
 
     def _send(self, data: bytes) -> None:
-        transport = self.transport
-        assert transport is not None
-        if not transport.is_closing():
-            transport.write(data)
+        if self._server.faults is None:
+            self._stream.write(data)
+        else:
+            self._server.faults.outgoing(self, data)
 
-    def get_buffer(self, sizehint: int) -> bytearray:
-        return self._buffer
+    def pass_on(self, data: bytes) -> None:
+        """Send *data* as it is."""
+        self._stream.write(data)
 
-    def buffer_updated(self, nbytes: int) -> None:
-        self.session.receive(bytes(self._view[:nbytes]))
+    def received(self, data: bytes, fds: Sequence[int]) -> None:
+        """Input came."""
+        if self._telnet is not None:
+            data = self._telnet.feed(data)
+        self.session.receive(data, fds)
 
-    def pause_writing(self) -> None:
-        self._paused = True
+    def pause(self) -> None:
+        """The client does not read."""
         self.session.pause()
-        assert self.transport is not None
-        self.transport.pause_reading()
 
-    def resume_writing(self) -> None:
-        self._paused = False
+    def resume(self) -> None:
+        """The client reads again."""
         self.session.resume()
-        if self._paused:
-            return
-        assert self.transport is not None
-        self.transport.resume_reading()
 
-    def eof_received(self) -> None:
-        # The client may have closed its sending side only. It gets what it asked for: an end is only read
-        # when everything before it is answered, and closing writes what is left.
-        return None
+    def close(self) -> None:
+        """Hang up, after what is left to send."""
+        self._stream.close()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    @property
+    def unwritten(self) -> int:
+        """Bytes that the client has not taken yet."""
+        return self._stream.unwritten
+
+    def abort(self) -> None:
+        """Hang up now."""
+        self._stream.abort()
+
+    def lost(self) -> None:
+        """The connection has ended."""
         self.session.stop()
-        self._server.connections.discard(self)
-        self._server.one_gone()
-        self._listener.released()
+        self._server.one_gone(self)
+        self._device.released()
+        self._server.show_chardevs()
+
+
+class _Seat:
+    """A monitor: what it is, and what it keeps from client to client."""
+
+    def __init__(self, monitor: Monitor, *, oob: bool) -> None:
+        self.monitor = monitor
+        self.control = QmpMonitor(oob=oob) if monitor.control else None
+        self.human = None if monitor.control else HumanMonitor()
 
 
 class Server:
     """The monitors of one machine."""
 
-    def __init__(self, vm: Vm, monitors: Sequence[Monitor]) -> None:
+    def __init__(
+        self,
+        vm: Vm,
+        line: CommandLine,
+        policy: Policy | None = None,
+        *,
+        program: str = "qshim",
+        faults: Faults | None = None,
+    ) -> None:
+        """*program* stands in front of what is said on stderr."""
         self.vm = vm
-        self.connections: set[_Connection] = set()
+        self.program = program
+        self.faults = faults
+        self.connections: set[Connection] = set()
         self.first_greeted = asyncio.Event()
         self._ended = asyncio.Event()
         self._all_gone = asyncio.Event()
-        self.listeners = [ListeningSocket(monitor.address, partial(_Connection, self, monitor)) for monitor in monitors]
+        self.backends = [backend(device, policy or Policy()) for device in line.chardevs]
+        self._used = {monitor.chardev for monitor in line.monitors}
+        kinds = {device.id: device.kind for device in line.chardevs}
+        for monitor in line.monitors:
+            # the others cannot be moved to a thread of their own (monitor.md 1.2)
+            seat = _Seat(monitor, oob=kinds[monitor.chardev] not in ("null", "ringbuf", "vc"))
+            device = next(each for each in self.backends if each.device.id == monitor.chardev)
+            device.connected = partial(self._connected, seat)
         vm.subscribe(lambda event: None, self._ended.set)
+        loop = asyncio.get_running_loop()
+        vm.set_clock(lambda seconds, call: loop.call_later(seconds, call))
 
-    def one_gone(self) -> None:
+    def _connected(self, seat: _Seat, device: Backend, make: Callable[[Receiver], Stream]) -> None:
+        connection = Connection(self, seat, device, make)
+        self.connections.add(connection)
+        self.show_chardevs()
+        connection.start()
+        self.first_greeted.set()
+
+    def one_gone(self, connection: Connection) -> None:
         """A connection is lost."""
+        self.connections.discard(connection)
         if not self.connections:
             self._all_gone.set()
 
-    async def start(self) -> None:
-        """Listen on every address, in order; one with wait=on first waits for its client, as QEMU does.
+    def show_chardevs(self) -> None:
+        """Enter the character devices where query-chardev looks."""
+        for each in self.backends:
+            label = each.device.id
+            used = label in self._used
+            self.vm.chardevs[label] = Chardev(label, each.filename, used, used)
 
-        :raises UsageError: an address cannot be had; what was opened before is closed.
+    async def start(self) -> None:
+        """Open every character device, in order; one with wait=on first waits for its client, as QEMU does.
+
+        :raises OptionError: one cannot be had; what was opened before is closed.
         """
         try:
-            for listener in self.listeners:
-                listener.open()
-                _log.info("listening on %s", listener.address)
-                if listener.address.wait:
-                    print(f"qshim: info: waiting for connection on {listener.address}", file=sys.stderr, flush=True)
-                    waits = [asyncio.ensure_future(e.wait()) for e in (listener.first_client, self._ended)]
+            for each in self.backends:
+                if each.device.kind == "stdio" and sum(b.device.kind == "stdio" for b in self.backends) > 1:
+                    raise OptionError(f"{each.device.option}: cannot use stdio by multiple character devices")
+                each.open()
+                self.show_chardevs()
+                _log.info("serving %s", each.filename.removeprefix("disconnected:"))
+                address = each.device.address
+                if address is not None and address.server and address.wait:
+                    say = f"info: QEMU waiting for connection on: {each.filename}"
+                    print(f"{self.program}: {say}", file=sys.stderr, flush=True)
+                    waits = [asyncio.ensure_future(e.wait()) for e in (each.first_client, self._ended)]
                     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
                     for wait in waits:
                         wait.cancel()
@@ -131,20 +206,18 @@ class Server:
         await self.end()
 
     async def end(self) -> None:
-        """Stop listening, let each client have what was written for it, and close."""
+        """Open nothing any more, let each client have what was written for it, and close."""
         self.close()
         if self.connections:
             self._all_gone.clear()
             for connection in tuple(self.connections):
-                if connection.transport is not None:
-                    connection.transport.close()
+                connection.close()
             try:
                 await asyncio.wait_for(self._all_gone.wait(), _FAREWELL_SECONDS)
             except TimeoutError:
                 # a client that never reads does not keep the machine alive
                 for connection in tuple(self.connections):
-                    if connection.transport is not None:
-                        connection.transport.abort()
+                    connection.abort()
                 await asyncio.sleep(0)
 
     async def greeted(self) -> None:
@@ -153,38 +226,17 @@ class Server:
             await asyncio.wait_for(self.first_greeted.wait(), _GREETING_SECONDS)
 
     def close(self) -> None:
-        """Stop listening."""
-        for listener in self.listeners:
-            listener.close()
+        """Open nothing any more."""
+        for each in self.backends:
+            each.close()
 
-
-async def _serve(vm: Vm, monitors: Sequence[Monitor]) -> None:
-    loop = asyncio.get_running_loop()
-    server = Server(vm, monitors)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, _terminate, vm, number)
-    await server.start()
-    # making the memory takes longer than all the rest, and the greeting does not need it
-    await server.greeted()
-    try:
-        vm.build()
-    except BaseException:
-        await server.end()
-        raise
-    await server.run()
-
-
-def _terminate(vm: Vm, number: signal.Signals) -> None:
-    print(f"qshim: terminating on signal {number.value}", file=sys.stderr, flush=True)
-    vm.shutdown("host-signal")
-
-
-def serve(vm: Vm, monitors: Sequence[Monitor]) -> None:
-    """Serve *monitors* in this process until the machine quits or a signal ends it.
-
-    :raises UsageError: an address cannot be listened on.
-    """
-    asyncio.run(_serve(vm, monitors))
+    def addresses(self) -> dict[str, str]:
+        """Where the monitors are: the character device's id -> unix path, HOST:PORT, or terminal."""
+        found = {}
+        for each in self.backends:
+            name = each.filename.removeprefix("disconnected:").partition(" <-> ")[0].removesuffix(",server=on")
+            found[each.device.id] = name.partition(":")[2] or name
+        return found
 
 
 def log_to_stderr(level: str) -> None:

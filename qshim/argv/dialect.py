@@ -1,0 +1,59 @@
+"""What differs between the command lines of QEMU releases, and which options each of them has.
+
+The options are those of the real binaries (data/options.json, made by tests/tools/extract_options.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import NamedTuple
+
+__all__ = ["DIALECTS", "Dialect", "known_options", "option_help"]
+
+
+class Dialect(NamedTuple):
+    """The command line of one QEMU release (monitor.md 6.2, 6.5)."""
+
+    label: str
+    year: int
+    """In the copyright line of --version."""
+    unknown_chardev_keys: frozenset[str] = frozenset()
+    """Members of -chardev that this release does not have."""
+    mon_is_deprecated: bool = False
+    """-mon prints a warning."""
+    machine_quoted: bool = True
+    """`unsupported machine type` is followed by the type."""
+    twice_used: str = "chardev '{}' is already in use"
+    """A second monitor on a character device."""
+
+
+DIALECTS: Mapping[str, Dialect] = {
+    "7.2": Dialect(
+        "7.2", 2022, frozenset({"reconnect-ms"}), machine_quoted=False, twice_used="Device '{}' is in use"
+    ),
+    "10.0": Dialect("10.0", 2025),
+    "11.1": Dialect("11.1", 2026, frozenset({"reconnect"}), mon_is_deprecated=True),
+}  # fmt: skip
+
+
+@cache
+def known_options(label: str) -> Mapping[str, bool]:
+    """Option -> whether it takes a value."""
+    import json
+    from importlib.resources import files
+
+    found: dict[str, dict[str, bool]] = json.loads(files("qshim").joinpath("data/options.json").read_bytes())
+    return found[label]
+
+
+@cache
+def option_help(label: str, target: str) -> Mapping[str, tuple[int, str]]:
+    """What `-M help` and the like print: the words -> exit status and text. A target that was not asked has none."""
+    import json
+    import lzma
+    from importlib.resources import files
+
+    packed = files("qshim").joinpath("data/option-help.json.xz").read_bytes()
+    found = json.loads(lzma.decompress(packed))[label].get(target, {})
+    return {words: (status, text) for words, (status, text) in found.items()}

@@ -1,0 +1,78 @@
+"""Ask real QEMUs which command line options they have and what they print for `help`; write qshim/data/.
+
+    python -m tests.tools.extract_options
+
+`options.json`: QEMU version -> option -> whether it takes a value. `option-help.json.xz`: version ->
+target -> option and value -> exit status, stdout. Warnings about modules of a graphical user interface
+that is not installed are no part of it.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import re
+import subprocess
+from pathlib import Path
+
+from tests.support.oracle import LABELS, binaries
+
+DATA = Path(__file__).parents[2] / "qshim" / "data"
+TARGETS = ("x86_64", "i386", "aarch64", "arm", "riscv64", "riscv32")
+HELP = (
+    "-h", "-M help", "-accel help", "-cpu help", "-device help", "-object help", "-chardev help", "-netdev help",
+    "-smp help", "-display help", "-d help",
+)  # fmt: skip
+UNLISTED = (
+    "help", "qmp", "no-user-config", "nouserconfig", "M", "nic", "net", "hda", "hdb", "hdc", "hdd", "fda", "fdb",
+    "no-acpi", "no-hpet", "no-fd-bootchk", "chroot", "runas", "singlestep", "win2k-hack", "enable-fips", "alt-grab",
+    "ctrl-grab", "no-quit", "virtfs_synth", "vnc", "spice", "curses", "sdl", "tb-size", "mem-path", "mem-prealloc",
+    "mtdblock", "sd", "pflash", "nodefconfig", "enable-sync-profile", "semihosting", "semihosting-config", "old-param",
+    "prom-env", "g", "iscsi", "tdf", "async-teardown", "action", "run-with", "only-migratable", "version",
+)  # fmt: skip
+"""Options that a help text may leave out, or name only in passing."""
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+
+
+def options(binary: str, text: str) -> dict[str, bool]:
+    """The options of *binary*; QEMU looks at every word before it does anything, so none of these runs starts it."""
+    names = {name for line in text.splitlines() for name in re.findall(r"(?:^|or |/)-([a-z][\w-]*)", line, re.I)}
+    found = {}
+    for name in sorted(names.union(UNLISTED)):
+        # an option with a value takes the second word and lacks the third; one without stumbles over the second
+        told = run(binary, f"-{name}", "-!", f"-{name}").stderr
+        if f"-{name}: invalid option" not in told:
+            assert "requires an argument" in told or "-!: invalid option" in told, f"{name}: {told}"
+            found[name] = "requires an argument" in told
+    return found
+
+
+def main() -> None:
+    known: dict[str, dict[str, bool]] = {}
+    texts: dict[str, dict[str, dict[str, tuple[int, str]]]] = {}
+    for label in LABELS:
+        texts[label] = {}
+        for target in TARGETS:
+            binary = binaries().get((label, target))
+            if binary is None:
+                print(f"QEMU {label} for {target} is not installed")
+                continue
+            answers = {words: run(binary, *words.split()) for words in HELP}
+            name = f"qemu-system-{target}"
+            program = Path(answers["-h"].stdout.partition("usage: ")[2].split()[0]).name
+            texts[label][target] = {
+                words: (told.returncode, told.stdout.replace(program, name)) for words, told in answers.items()
+            }
+            if target == "x86_64":
+                known[label] = options(binary, answers["-h"].stdout)
+                print(label, len(known[label]))
+    (DATA / "options.json").write_text(json.dumps(known, sort_keys=True, separators=(",", ":")) + "\n")
+    packed = json.dumps(texts, sort_keys=True, separators=(",", ":")).encode()
+    (DATA / "option-help.json.xz").write_bytes(lzma.compress(packed, preset=9 | lzma.PRESET_EXTREME))
+
+
+if __name__ == "__main__":
+    main()
