@@ -10,6 +10,7 @@ SCHEMAS: dict[str, tuple[str, str]] = {
     "explain": ("qshim.views.explain", "EXPLAIN_SCHEMA"),
     "recording": ("qshim.recording.schema", "RECORDING"),
     "report": ("qshim.reports.json", "REPORT_SCHEMA"),
+    "sweep": ("qshim.crosscheck.sweep", "SWEEP_SCHEMA"),
     "views": ("qshim.views.typed", "VIEWS_SCHEMA"),
 }
 """Name -> the module and the constant that hold the JSON Schema."""

@@ -1,0 +1,195 @@
+"""Cross-check a grid of command lines against real QEMUs: one report with shares.
+
+qshim sweep --grid grid.toml --qemu qemu-system-x86_64 --state results.jsonl
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qshim.errors import CompareError, UsageError
+
+if TYPE_CHECKING:
+    from qshim.crosscheck.sweep import Outcome, Summary
+
+__all__ = ["configure", "run"]
+
+_SHOWN = 20
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `qshim sweep`."""
+    parser.add_argument("--grid", metavar="FILE", required=True, help="TOML: argv, [axes], [[exclude]]")
+    parser.add_argument("--qemu", metavar="BIN[,BIN...]", required=True, help="the emulators to start")
+    parser.add_argument("--against", metavar="SOURCE", help="compare with this instead of our model")
+    parser.add_argument("--sample", metavar="N", type=int, help="take N command lines")
+    parser.add_argument("--seed", metavar="S", type=int, default=0, help="which ones --sample takes (default 0)")
+    cpus = os.cpu_count() or 1
+    parser.add_argument("--jobs", metavar="N", type=int, default=cpus, help=f"side by side (default: {cpus})")
+    parser.add_argument("--state", metavar="FILE", help="keep results here, and go on from what is there")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check everything that is not in the state file, then report on all of it."""
+    if args.qemu_argv is not None:
+        raise UsageError("a sweep takes its command lines from the grid; leave out what stands behind --")
+    if args.jobs < 1 or (args.sample is not None and args.sample < 1):
+        raise UsageError("--jobs and --sample need a number above 0")
+    from qshim.crosscheck.grid import Grid
+    from qshim.crosscheck.sweep import identity, summed, sweep
+    from qshim.edge.real_qemu import run as run_edge
+
+    cases = Grid.read(_text_of(args.grid), args.grid).cases(args.sample, args.seed)
+    jobs = [(qemu, case) for qemu in args.qemu.split(",") for case in cases]
+    if not jobs:
+        raise CompareError(f"{args.grid} leaves no command line to compare")
+    known = _load(args.state)
+    outcomes = [known[key] for q, c in jobs if (key := identity(q, args.against, c.argv)) in known]
+    missing = [(q, c) for q, c in jobs if identity(q, args.against, c.argv) not in known]
+    with _Progress(len(jobs), len(outcomes)) as progress, _State(args.state, args.against) as state:
+
+        def tell(outcome: Outcome) -> None:
+            state.add(outcome)
+            outcomes.append(outcome)
+            progress.step()
+
+        run_edge(sweep(missing, args.against, args.jobs, tell))
+    summary = summed(outcomes)
+    lines = _json(summary, outcomes) if args.format == "json" else _text(summary, outcomes)
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return summary.exit_status
+
+
+def _text_of(name: str) -> str:
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the grid {name}: {getattr(error, 'strerror', None) or 'no UTF-8'}") from error
+
+
+class _State:
+    """The results so far, one JSON object a line; written at once, so that an interruption loses none."""
+
+    def __init__(self, path: str | None, against: str | None) -> None:
+        try:
+            self._file = None if path is None else open(path, "a", encoding="utf-8")  # noqa: SIM115
+        except OSError as error:
+            raise CompareError(f"cannot write {path}: {error.strerror}") from error
+        self._against = against
+
+    def __enter__(self) -> _State:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def add(self, outcome: Outcome) -> None:
+        """Append one result."""
+        if self._file is not None:
+            try:
+                self._file.write(json.dumps({"against": self._against, **_as_dict(outcome)}) + "\n")
+                self._file.flush()
+            except OSError as error:
+                raise CompareError(f"cannot write {self._file.name}: {error.strerror}") from error
+
+
+def _as_dict(outcome: Outcome) -> dict[str, object]:
+    return {name: getattr(outcome, name) for name in outcome.__slots__}
+
+
+def _load(path: str | None) -> dict[str, Outcome]:
+    """Results of an earlier run; a last line that was cut off is left out."""
+    from qshim.crosscheck.sweep import Outcome, identity
+
+    if path is None or not os.path.exists(path):
+        return {}
+    known = {}
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CompareError(f"cannot read the results in {path}: {error}") from error
+    for number, line in enumerate(lines, 1):
+        try:
+            kept = json.loads(line)
+            against = kept.pop("against")
+            outcome = Outcome(**{**kept, "argv": tuple(kept["argv"]), "kinds": tuple(kept["kinds"])})
+        except (ValueError, KeyError, TypeError) as error:
+            if number == len(lines):
+                break
+            raise CompareError(f"{path} is no state of a sweep: line {number} cannot be read") from error
+        # what failed is tried again
+        if outcome.verdict != "failed":
+            known[identity(outcome.qemu, against, outcome.argv)] = outcome
+    return known
+
+
+class _Progress:
+    """A progress bar on stderr, where that is a terminal."""
+
+    def __init__(self, total: int, done: int) -> None:
+        self._bar = None
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import Progress
+
+            self._bar = Progress(console=Console(stderr=True))
+            self._task = self._bar.add_task("cross-checking", total=total, completed=done)
+
+    def __enter__(self) -> _Progress:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def step(self) -> None:
+        """One more is done."""
+        if self._bar is not None:
+            self._bar.advance(self._task)
+
+
+def _text(summary: Summary, outcomes: list[Outcome]) -> Iterator[str]:
+    import shlex
+
+    odd = [outcome for outcome in outcomes if not outcome.agreed]
+    for outcome in odd[:_SHOWN]:
+        yield f"{outcome.verdict}: {os.path.basename(outcome.qemu)} {shlex.join(outcome.argv)}"
+        yield f"    {outcome.detail}"
+    if len(odd) > _SHOWN:
+        yield f"... and {len(odd) - _SHOWN} more"
+    for kind, count in summary.kinds.items():
+        yield f"{count:6} with {kind}"
+    for (axis, value), (right, total) in summary.by_axis.items():
+        yield f"{right:6} of {total:<6} {axis} = {value!r}"
+    for version, (right, total) in summary.by_version.items():
+        yield f"{right:6} of {total:<6} QEMU {version}"
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in summary.verdicts.items())
+    yield f"{summary.total[0]:6} of {summary.total[1]:<6} agree ({counts})"
+
+
+def _json(summary: Summary, outcomes: list[Outcome]) -> Iterator[str]:
+    def share(pair: tuple[int, int]) -> dict[str, int]:
+        return {"agreed": pair[0], "all": pair[1]}
+
+    yield json.dumps(
+        {
+            "schema": "qshim/sweep/1",
+            "total": share(summary.total),
+            "versions": {name: share(pair) for name, pair in summary.by_version.items()},
+            "axes": [{"axis": a, "value": v, **share(pair)} for (a, v), pair in summary.by_axis.items()],
+            "kinds": summary.kinds,
+            "verdicts": summary.verdicts,
+            "outcomes": [_as_dict(outcome) for outcome in outcomes],
+        },
+        indent=2,
+    )

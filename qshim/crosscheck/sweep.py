@@ -1,0 +1,177 @@
+"""Cross-checks of a whole grid: side by side, resumable, one report with shares.
+
+Each command line is a `qshim crosscheck` of its own process, so that one that crashes or hangs is one
+result and no more. Results are appended to a state file as they come; a sweep that is started again
+with the same file does what is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from qshim.crosscheck.grid import Case
+from qshim.edge.children import Ended, side_by_side
+from qshim.views.typed import JsonObject
+
+__all__ = ["SWEEP_SCHEMA", "Outcome", "Summary", "command_of", "identity", "outcome_of", "summed", "sweep"]
+
+AGREED = ("same", "refused by both")
+"""Verdicts that count as agreement in a sweep: two QEMUs that refuse alike agree, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one cross-check of a sweep gave."""
+
+    qemu: str
+    values: Mapping[str, str]
+    argv: tuple[str, ...]
+    verdict: str
+    """A verdict of a report, or `failed` when there was none."""
+    kinds: tuple[str, ...]
+    """Kinds of changes, and `text: COMMAND` for texts that differ without one."""
+    detail: str
+    """The first difference, or why there was no report."""
+    version: str | None
+    seconds: float
+
+    @property
+    def agreed(self) -> bool:
+        """Both sides are the same, or refuse in the same words."""
+        return self.verdict in AGREED
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Shares: (right, all) for each."""
+
+    total: tuple[int, int]
+    by_version: Mapping[str, tuple[int, int]]
+    by_axis: Mapping[tuple[str, str], tuple[int, int]]
+    kinds: Mapping[str, int]
+    """Kind of difference -> command lines that have it."""
+    verdicts: Mapping[str, int]
+
+    @property
+    def exit_status(self) -> int:
+        """0 all agree, 1 some differ, 3 some (or all) could not be compared."""
+        bad = set(self.verdicts) - set(AGREED)
+        return 3 if bad - {"differs"} or not self.total[1] else int("differs" in bad)
+
+
+def command_of(qemu: str, case: Case, against: str | None) -> list[str]:
+    """The process that checks one command line."""
+    other = [] if against is None else ["--against", against]
+    return [sys.executable, "-m", "qshim", "crosscheck", "--format", "json", "--qemu", qemu, *other, "--", *case.argv]
+
+
+def identity(qemu: str, against: str | None, argv: Sequence[str]) -> str:
+    """What makes a result reusable: the same QEMUs and the same words."""
+    return json.dumps([qemu, against, list(argv)])
+
+
+async def sweep(
+    jobs: Sequence[tuple[str, Case]], against: str | None, workers: int, tell: Callable[[Outcome], None]
+) -> None:
+    """Check every (QEMU, case), *workers* at a time; *tell* hears of each as it ends."""
+    commands = [command_of(qemu, case, against) for qemu, case in jobs]
+    async for ended in side_by_side(commands, workers):
+        qemu, case = jobs[ended.number]
+        tell(outcome_of(qemu, case, ended))
+
+
+def outcome_of(qemu: str, case: Case, ended: Ended) -> Outcome:
+    """Read the report of a cross-check that ended; without a report it failed, whatever its status."""
+
+    def outcome(verdict: str, kinds: Sequence[str], detail: str, version: str | None) -> Outcome:
+        unique = tuple(dict.fromkeys(kinds))
+        return Outcome(qemu, case.values, case.argv, verdict, unique, detail, version, ended.seconds)
+
+    try:
+        report = json.loads(ended.stdout)
+    except ValueError:
+        words = ended.stderr.strip().splitlines()
+        reason = words[-1] if words else f"it ended with status {ended.status} and said nothing"
+        return outcome("failed", (), reason.removeprefix("qshim: "), None)
+    kinds = [change["kind"] for change in report["changes"]] + [f"text: {t['command']}" for t in report["texts"]]
+    found = [change["what"] for change in report["changes"]] + [t["diff"][0] for t in report["texts"]]
+    refused = [side["refused"] for side in (report["left"], report["right"]) if side["refused"] is not None]
+    verdict = report["verdict"]
+    if verdict == "refused by both" and len(set(refused)) > 1:
+        verdict = "refused differently"
+    return outcome(verdict, kinds, " / ".join(found[:1] or dict.fromkeys(refused)), report["left"]["version"])
+
+
+def summed(outcomes: Sequence[Outcome]) -> Summary:
+    """Count a sweep's outcomes."""
+
+    def shares(key: Callable[[Outcome], Sequence[tuple[str, ...]]]) -> dict[tuple[str, ...], tuple[int, int]]:
+        right: Counter[tuple[str, ...]] = Counter()
+        total: Counter[tuple[str, ...]] = Counter()
+        for outcome in outcomes:
+            for name in key(outcome):
+                total[name] += 1
+                right[name] += outcome.agreed
+        return {name: (right[name], total[name]) for name in sorted(total)}
+
+    versions = shares(lambda o: [(o.version or "did not start",)])
+    axes = shares(lambda o: [(axis, value) for axis, value in o.values.items()])
+    return Summary(
+        (sum(o.agreed for o in outcomes), len(outcomes)),
+        {name[0]: share for name, share in versions.items()},
+        {(name[0], name[1]): share for name, share in axes.items()},
+        dict(Counter(kind for o in outcomes for kind in o.kinds).most_common()),
+        dict(Counter(o.verdict for o in outcomes).most_common()),
+    )
+
+
+_SHARE: JsonObject = {"agreed": {"type": "integer"}, "all": {"type": "integer"}}
+_COUNTS: JsonObject = {"type": "object", "additionalProperties": {"type": "integer"}}
+_TEXT: JsonObject = {"type": "string"}
+_TEXTS: JsonObject = {"type": "array", "items": _TEXT}
+SWEEP_SCHEMA: JsonObject = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "qshim/sweep/1",
+    "description": "what `qshim sweep --format json` prints",
+    "type": "object",
+    "properties": {
+        "schema": {"const": "qshim/sweep/1"},
+        "total": {"type": "object", "properties": _SHARE, "required": ["agreed", "all"]},
+        "versions": {"type": "object", "additionalProperties": {"type": "object", "properties": _SHARE}},
+        "axes": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"axis": _TEXT, "value": _TEXT, **_SHARE},
+                "required": ["axis", "value", "agreed", "all"],
+            },
+        },
+        "kinds": {**_COUNTS, "description": "kind of difference -> command lines that have it"},
+        "verdicts": _COUNTS,
+        "outcomes": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "qemu": _TEXT,
+                    "values": {"type": "object", "additionalProperties": _TEXT},
+                    "argv": _TEXTS,
+                    "verdict": _TEXT,
+                    "kinds": _TEXTS,
+                    "detail": _TEXT,
+                    "version": {"type": ["string", "null"]},
+                    "seconds": {"type": "number"},
+                },
+                "required": ["qemu", "values", "argv", "verdict", "kinds", "detail", "version", "seconds"],
+                "additionalProperties": False,
+            },
+        },
+    },
+    "required": ["schema", "total", "versions", "axes", "kinds", "verdicts", "outcomes"],
+    "additionalProperties": False,
+}
+"""JSON Schema of a sweep's report."""
