@@ -26,6 +26,7 @@ __all__ = [
 
 _CHUNK = 1 << 20
 _SPACE = 1 << 64
+_X86_PHYSICAL = 1 << 52
 
 
 class NoAnswer(CommandError):
@@ -208,9 +209,11 @@ def memsave(vm: Vm, addr: int, size: int, path: str, cpu: int) -> None:
         raise CommandError("qshim holds no CPU state, so it cannot translate virtual addresses; use pmemsave")
     addr %= _SPACE
     space = system(vm, cpu)
+    # an x86 CPU without paging drops the bits above its page table entries' address field
+    place = addr % _X86_PHYSICAL if vm.target in ("x86_64", "i386") else addr
     with create(vm, path) as file:
-        there = _reach(space, addr, size)
-        store(file, chunks(space, addr, there))
+        there = _reach(space, place, size)
+        store(file, chunks(space, place, there))
         if there < size:
             raise CommandError(f"Invalid addr {addr:#018x}/size {size} specified")
 

@@ -12,9 +12,9 @@ from qshim.monitor.qmp.session import QmpSession
 from qshim.vm import Vm
 
 
-def empty_vm(dialect: str = "11.1", **identity: str) -> Vm:
+def empty_vm(dialect: str = "11.1", *, name: str | None = None, cpus: int = 1) -> Vm:
     """A paused machine with no region."""
-    return Vm(Topology(), quirks=versions.KNOWN[dialect], cpus=1, name=identity.get("name"))
+    return Vm(Topology(), quirks=versions.KNOWN[dialect], cpus=cpus, name=name)
 
 
 class Conversation:

@@ -77,8 +77,7 @@ def test_random_input(converse: Callable[..., Any], vm_of: Callable[..., Any], d
     binary = needs(dialect, "x86_64")
     rng = random.Random(f"{dialect} {mode}")
     opening = OPENINGS[mode]
-    vm = vm_of(dialect)
-    vm.cpus = 0
+    vm = vm_of(dialect, cpus=0)
     talk = converse(vm=vm)
     with real(binary) as qemu:
         for i in range(COUNT):
