@@ -51,6 +51,8 @@ class Connection:
     def __init__(self, server: Server, seat: _Seat, device: Backend, make: Callable[[Receiver], Stream]) -> None:
         self._server = server
         self._device = device
+        self.label = device.device.id
+        """The character device's id."""
         self._stream = make(self)
         telnet = device.device.address is not None and device.device.address.telnet
         self._telnet = TelnetFilter() if telnet and seat.control is not None else None
