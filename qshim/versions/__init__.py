@@ -36,6 +36,10 @@ class Quirks:
     """Numbers of HMP expressions may be written `0b101`: the C library of that build takes them (10.0)."""
     readline_emacs_keys: bool = True
     """The human monitor's editor knows ^N, ^P and ^U (10.0; monitor.md 5.1)."""
+    no_virtio_is_error: bool = True
+    """`info virtio` answers an error where there is no virtio device (10.0; hmp-cases.jsonl)."""
+    capture_is_deprecated: bool = False
+    """HMP warns before commands about audio capture (11.1; monitor.md 5.6)."""
     registers_by_gdb_name: bool = False
     """Expressions of HMP name CPU registers as gdb does (11.1; monitor.md 5.5)."""
     xp_short_addresses: bool = False
@@ -80,6 +84,7 @@ V7_2 = replace(
     status_shows_singlestep=True,
     hmp_binary_numbers=False,
     readline_emacs_keys=False,
+    no_virtio_is_error=False,
     more_limited_events=(),
     no_nmi="this feature or command is not currently supported",
     device_path_word="hotpluggable device",
@@ -97,6 +102,7 @@ V11_1 = replace(
     octal_zero_apart=True,
     zero_has_prefix=True,
     cpus_show_model=True,
+    capture_is_deprecated=True,
     iothread_polling=(2, 2, 3),
     monitors_are_objects=True,
     mapped_backend="Cannot delete host memory backend '{}' which is mapped",

@@ -18,6 +18,8 @@ from qshim.monitor.hmp.expression import Registers, evaluate
 __all__ = ["Examine", "Format", "Parameter", "Reading", "parameters", "read_all"]
 
 _MIB = 1 << 20
+_IDS = re.compile(r"(?:^|,)id=([^,]*)")
+_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 _SIZES = {"b": 1, "h": 2, "w": 4, "g": 8, "L": 8}
 _LONGEST_SIZE = 100
 _MISSING = {"F": "filename", "B": "block device name"}
@@ -111,7 +113,8 @@ def _options(cursor: Cursor, command: str, parameter: Parameter, reading: Readin
     if not cursor.peek():
         return ""
     word = cursor.word()
-    if word is None:
+    # QEMU tells what is wrong on its stderr, and here nothing but the Try line
+    if word is None or any(not _IDENTIFIER.fullmatch(name) for name in _IDS.findall(word)):
         raise LineError("")
     return word
 

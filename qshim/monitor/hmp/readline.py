@@ -97,6 +97,7 @@ class Readline:
             self._number = min(self._number * 10 + key - 48, 1000)
             return None
         self._state = self._plain
+        action: Callable[[Readline], None] | None
         if key == ord("~"):
             action = {1: Readline._begin, 3: Readline._delete, 4: Readline._end}.get(self._number)
         else:
