@@ -68,12 +68,12 @@ class Schema:
             return [self._shape(entity["element-type"], element) for element in value]
         if not isinstance(value, dict) or entity["meta-type"] != "object":
             return value
-        members = list(entity["members"])
-        if "tag" in entity:
-            case = value.get(entity["tag"])
-            for variant in entity["variants"]:
-                if variant["case"] == case:
-                    members += self.types[variant["type"]]["members"]
+        members: list[Entity] = []
+        part: Entity | None = entity
+        while part is not None:
+            members += part["members"]
+            case = value.get(part["tag"]) if "tag" in part else None
+            part = next((self.types[v["type"]] for v in part.get("variants", ()) if v["case"] == case), None)
         known = {m["name"]: self._shape(m["type"], value[m["name"]]) for m in members if m["name"] in value}
         return {**known, **{key: member for key, member in value.items() if key not in known}}
 

@@ -123,41 +123,46 @@ class _Compiler:
 
 
 def _object(compiler: _Compiler, entity: Entity) -> Read:
-    members: list[tuple[str, Read, bool]] | None = None
-    variants: dict[str, list[tuple[str, Read, bool]]] = {}
-    tag: str | None = entity.get("tag")
-    cases = {v["case"]: v["type"] for v in entity.get("variants", ())}
-
-    def visit(
-        members: list[tuple[str, Read, bool]], value: Mapping[str, object], at: str, out: dict[str, object]
-    ) -> None:
-        for name, check, mandatory in members:
-            if name in value:
-                out[name] = check(value[name], at + name, name)
-            elif mandatory:
-                raise CommandError(f"Parameter '{at}{name}' is missing")
+    visit = _members(compiler, entity)
 
     def read(value: object, path: str, name: str) -> object:
-        nonlocal members
         if not isinstance(value, dict):
             if not isinstance(value, Mapping):
                 raise _wrong(path, "object")
             value = dict(value)
-        if members is None:
-            members = compiler.members(entity)
         at = path + "." if path else ""
         out: dict[str, object] = {}
-        visit(members, value, at, out)
-        if tag is not None:
-            case = str(out[tag])
-            if case not in variants:
-                variants[case] = compiler.members(compiler.types[cases[case]])
-            visit(variants[case], value, at, out)
+        visit(value, at, out)
         if len(out) < len(value):
             raise CommandError(f"Parameter '{at}{unexpected_member(value, out)}' is unexpected")
         return out
 
     return read
+
+
+def _members(compiler: _Compiler, entity: Entity) -> Callable[[Mapping[str, Any], str, dict[str, object]], None]:
+    """Reads the members of *entity* from an object, then those of the variant that its tag names."""
+    members: list[tuple[str, Read, bool]] | None = None
+    variants: dict[str, Callable[[Mapping[str, Any], str, dict[str, object]], None]] = {}
+    tag: str | None = entity.get("tag")
+    cases = {v["case"]: v["type"] for v in entity.get("variants", ())}
+
+    def visit(value: Mapping[str, Any], at: str, out: dict[str, object]) -> None:
+        nonlocal members
+        if members is None:
+            members = compiler.members(entity)
+        for name, check, mandatory in members:
+            if name in value:
+                out[name] = check(value[name], at + name, name)
+            elif mandatory:
+                raise CommandError(f"Parameter '{at}{name}' is missing")
+        if tag is not None:
+            case = str(out[tag])
+            if case not in variants:
+                variants[case] = _members(compiler, compiler.types[cases[case]])
+            variants[case](value, at, out)
+
+    return visit
 
 
 def _array(element: Read) -> Read:
