@@ -248,6 +248,11 @@ class Vm:
         """*later* (seconds, function) calls back, so that limited events are held back (monitor.md 1.11)."""
         self._throttle.later = later
 
+    @property
+    def later(self) -> Later | None:
+        """Calls a function after so many seconds; None while the machine has no clock."""
+        return self._throttle.later
+
     def emit(self, name: str, data: Mapping[str, object] | None = None) -> None:
         """An event happens: tell every subscriber, in the order they came; limited events may come later."""
         self._throttle.take(now(name, data))

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from qshim.vm import Vm
 
 __all__ = [
-    "Found", "NoAnswer", "chunks", "create", "find_ram", "is_memory", "memsave", "physical", "pmemsave", "store",
-    "system", "unanswering", "virtual_is_physical",
+    "Found", "NoAnswer", "chunks", "create", "find_ram", "is_memory", "memsave", "physical", "pmemsave", "reached",
+    "store", "system", "unanswering", "virtual_is_physical",
 ]  # fmt: skip
 
 _CHUNK = 1 << 20
@@ -54,6 +54,14 @@ def virtual_is_physical(vm: Vm) -> bool:
     """Whether the CPUs translate nothing: so at reset; later nobody but a CPU could tell."""
     recording = vm.recording
     return recording is None or recording.when == "reset"
+
+
+def reached(vm: Vm, addr: int) -> int:
+    """The physical address that virtual *addr* leads to where CPUs translate nothing.
+
+    An x86 CPU without paging drops the bits above the address field of its page table entries.
+    """
+    return addr % _X86_PHYSICAL if vm.target in ("x86_64", "i386") else addr
 
 
 def is_memory(region: MemoryRegion) -> bool:
@@ -168,24 +176,25 @@ def create(vm: Vm, path: str, complaint: str = "Could not open", mode: int = 0o6
 
 
 def store(file: BinaryIO, data: Iterator[tuple[int, bytes | None]]) -> None:
-    """Write the chunks; zeros become holes, so that they cost nothing.
+    """Write the chunks and close the file; zeros become holes, so that they cost nothing.
 
     :raises CommandError: the host refuses.
     """
     try:
-        length = written = file.tell()
-        for count, piece in data:
-            length += count
-            if piece is None:
-                file.seek(count, 1)
-            else:
-                file.write(piece)
-                written = length
-        if written != length:
-            # what was written last is a hole; a file that is no regular one need not have a length
-            with suppress(OSError):
-                file.truncate(length)
-    except (OSError, OverflowError) as error:
+        with file:
+            length = written = file.tell()
+            for count, piece in data:
+                length += count
+                if piece is None:
+                    file.seek(count, 1)
+                else:
+                    file.write(piece)
+                    written = length
+            if written != length:
+                # what was written last is a hole; a file that is no regular one need not have a length
+                with suppress(OSError):
+                    file.truncate(length)
+    except (OSError, OverflowError, ValueError) as error:
         raise CommandError("An IO error has occurred") from error
 
 
@@ -194,8 +203,7 @@ def pmemsave(vm: Vm, addr: int, size: int, path: str) -> None:
 
     :raises CommandError: the file cannot be written.
     """
-    with create(vm, path) as file:
-        store(file, chunks(system(vm), addr % _SPACE, size))
+    store(create(vm, path), chunks(system(vm), addr % _SPACE, size))
 
 
 def memsave(vm: Vm, addr: int, size: int, path: str, cpu: int) -> None:
@@ -209,13 +217,11 @@ def memsave(vm: Vm, addr: int, size: int, path: str, cpu: int) -> None:
         raise CommandError("qshim holds no CPU state, so it cannot translate virtual addresses; use pmemsave")
     addr %= _SPACE
     space = system(vm, cpu)
-    # an x86 CPU without paging drops the bits above its page table entries' address field
-    place = addr % _X86_PHYSICAL if vm.target in ("x86_64", "i386") else addr
-    with create(vm, path) as file:
-        there = _reach(space, place, size)
-        store(file, chunks(space, place, there))
-        if there < size:
-            raise CommandError(f"Invalid addr {addr:#018x}/size {size} specified")
+    place = reached(vm, addr)
+    there = _reach(space, place, size)
+    store(create(vm, path), chunks(space, place, there))
+    if there < size:
+        raise CommandError(f"Invalid addr {addr:#018x}/size {size} specified")
 
 
 def _reach(space: AddressSpace | None, addr: int, size: int) -> int:

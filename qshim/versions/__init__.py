@@ -40,6 +40,14 @@ class Quirks:
     """`info virtio` answers an error where there is no virtio device (10.0; hmp-cases.jsonl)."""
     capture_is_deprecated: bool = False
     """HMP warns before commands about audio capture (11.1; monitor.md 5.6)."""
+    dump_bad_protocol: str = "parameter 'protocol' must start with 'file:' or 'fd:'"
+    """What dump-guest-memory says to another protocol (10.0; monitor.md 4.3)."""
+    dump_length_zero: str = "parameter 'length' expects a non-zero size"
+    """What it says to an empty stretch (10.0)."""
+    dump_cannot_create: str = "Could not create"
+    """How it begins to say that a file cannot be made (10.0; monitor.md 4.3)."""
+    win_dump_is_checked_first: bool = False
+    """Whether a win-dmp is possible is looked at before anything is written (11.1; monitor.md 4.3)."""
     registers_by_gdb_name: bool = False
     """Expressions of HMP name CPU registers as gdb does (11.1; monitor.md 5.5)."""
     xp_short_addresses: bool = False
@@ -84,6 +92,9 @@ V7_2 = replace(
     status_shows_singlestep=True,
     hmp_binary_numbers=False,
     readline_emacs_keys=False,
+    dump_bad_protocol="Invalid parameter 'protocol'",
+    dump_length_zero="Invalid parameter 'length'",
+    dump_cannot_create="Could not open",
     no_virtio_is_error=False,
     more_limited_events=(),
     no_nmi="this feature or command is not currently supported",
@@ -103,6 +114,7 @@ V11_1 = replace(
     zero_has_prefix=True,
     cpus_show_model=True,
     capture_is_deprecated=True,
+    win_dump_is_checked_first=True,
     iothread_polling=(2, 2, 3),
     monitors_are_objects=True,
     mapped_backend="Cannot delete host memory backend '{}' which is mapped",

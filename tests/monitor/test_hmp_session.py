@@ -21,7 +21,7 @@ from qshim.monitor.hmp.telnet import OFFER, TelnetFilter
 from qshim.vm import Version, Vm
 from tests.support.oracle import needs
 
-MICRO = {"7.2": 22, "10.0": 13, "11.1": 3}
+VERSIONS = {"7.2": Version(7, 2, 22), "10.0": Version(10, 0, 13), "11.1": Version(11, 1, 3)}
 UP, DOWN, RIGHT, LEFT = b"\x1b[A", b"\x1b[B", b"\x1b[C", b"\x1b[D"
 KEYS = [
     *(bytes((c,)) for c in b"p 1+2()'x\"/$"), b"p 5", b"info status", b"info st", b"help quit", b"nosuch", b"stop ",
@@ -50,7 +50,7 @@ SCRIPTS = [
 
 def ours(dialect: str, keys: bytes, step: int = 0) -> bytes:
     """What a session of ours sends back, from the banner to the end."""
-    vm = Vm(Topology(), quirks=versions.KNOWN[dialect], version=Version(*map(int, dialect.split(".")), MICRO[dialect]))
+    vm = Vm(Topology(), quirks=versions.KNOWN[dialect], version=VERSIONS[dialect])
     sent: list[bytes] = []
     session = HmpSession(vm, sent.append)
     session.start()
@@ -101,7 +101,7 @@ LAST = b"p/d 'x'\x1b[K\r\n120\r\n(qemu) "
 def test_keys_as_real_qemu(dialect: str) -> None:
     binary = needs(dialect, "x86_64")
     rng = random.Random(1)
-    vm = Vm(Topology(), quirks=versions.KNOWN[dialect], version=Version(*map(int, dialect.split(".")), MICRO[dialect]))
+    vm = Vm(Topology(), quirks=versions.KNOWN[dialect], version=VERSIONS[dialect])
     monitor = Monitor()
     soups = [b"".join(rng.choices(KEYS, k=rng.randrange(1, 30))) for _ in range(60)]
     with real(binary) as path:

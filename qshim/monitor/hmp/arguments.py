@@ -182,7 +182,7 @@ def _size(cursor: Cursor, command: str, parameter: Parameter, reading: Reading) 
     cursor.skip_blanks()
     if parameter.suffix == "?" and not cursor.peek():
         return None
-    value = parse_mib(cursor)
+    value = _mebibytes(cursor)
     if value is None:
         raise LineError("invalid size\n")
     return value
@@ -192,7 +192,7 @@ _SIZE = re.compile(r"\+?(?:(?P<hex>0[xX][0-9a-fA-F]+)(?P<bad>[.bBkKmMgGtTpPeE]?)
                    r"(?P<whole>[0-9]*)(?P<fraction>\.[0-9]*)?(?P<unit>[bBkKmMgGtTpPeE]?))")
 
 
-def parse_mib(cursor: Cursor) -> int | None:
+def _mebibytes(cursor: Cursor) -> int | None:
     """The size at *cursor* in bytes, in MiB without a suffix; None where there is none.
 
     A hexadecimal size has neither fraction nor suffix, bytes have no fraction.

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from qshim.monitor.hmp.bridge import ask
 from qshim.monitor.hmp.table import HMP, Call
-from qshim.monitor.registry import CommandError
 
 __all__ = [
     "clear", "closefd", "cont", "cpu", "getfd", "info_history", "info_name", "info_status", "info_uuid",
@@ -94,28 +91,15 @@ def cpu(call: Call) -> str:
 
 @HMP.command("getfd")
 def getfd(call: Call) -> str:
-    """Name a descriptor that came with the line; one of that name before it is closed."""
-    name, monitor = call.text("fdname"), call.monitor
-    if not monitor.passed:
-        raise CommandError("No file descriptor supplied via SCM_RIGHTS")
-    fd = monitor.passed.pop(0)
-    if name[:1].isdigit():
-        os.close(fd)
-        raise CommandError("Parameter 'fdname' expects a name not starting with a digit")
-    earlier = monitor.fds.pop(name, None)
-    if earlier is not None:
-        os.close(earlier)
-    monitor.fds[name] = fd
+    """Name the descriptor that came with the line."""
+    ask(call.vm, "getfd", {"fdname": call.text("fdname")})
     return ""
 
 
 @HMP.command("closefd")
 def closefd(call: Call) -> str:
     """Close a named descriptor."""
-    fd = call.monitor.fds.pop(call.text("fdname"), None)
-    if fd is None:
-        raise CommandError(f"File descriptor named '{call.text('fdname')}' not found")
-    os.close(fd)
+    ask(call.vm, "closefd", {"fdname": call.text("fdname")})
     return ""
 
 

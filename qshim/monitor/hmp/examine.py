@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qshim.monitor.hmp.arguments import Format
 from qshim.monitor.hmp.table import HMP, Call, plain_errors
-from qshim.monitor.memory_ops import chunks, find_ram, physical, system, virtual_is_physical
+from qshim.monitor.memory_ops import chunks, find_ram, physical, reached, system, virtual_is_physical
 from qshim.monitor.registry import CommandError
 
 __all__ = ["gpa2hpa", "gpa2hva", "gva2gpa", "print_", "shown_char", "sum_", "x", "xp"]
@@ -55,7 +55,7 @@ def x(call: Call) -> str:
         return "Can not dump without CPU\n"
     if not virtual_is_physical(call.vm):
         return f"{_UNTRANSLATED}; use xp\n"
-    return _dump(call, 16)
+    return _dump(call, 16, virtual=True)
 
 
 @HMP.command("xp")
@@ -66,7 +66,7 @@ def xp(call: Call) -> str:
     return _dump(call, 8 if call.vm.quirks.xp_short_addresses else 16)
 
 
-def _dump(call: Call, digits: int) -> str:
+def _dump(call: Call, digits: int, virtual: bool = False) -> str:
     count, form, size = _format(call)
     addr = call.number("addr") % _WORD
     if form == "i":
@@ -88,7 +88,8 @@ def _dump(call: Call, digits: int) -> str:
         here = min(length, line)
         out.append(f"{addr:0{digits}x}:")
         try:
-            data = physical(space, addr, here) if space is not None else None
+            place = reached(call.vm, addr) if virtual else addr
+            data = physical(space, place, here) if space is not None else None
         except CommandError as error:
             out.append(f" {error.desc}\n")
             break

@@ -114,6 +114,7 @@ class HmpSession:
                 line = editor.feed(self._unread[done])
                 done += 1
                 if line is not None:
+                    self._vm.fds, self._vm.passed = self._monitor.fds, self._monitor.passed
                     printed = run(self._vm, line.decode("utf-8", "surrogateescape"), self._monitor)
                     editor.out += printed.encode("utf-8", "surrogateescape")
                     if not self._vm.ended:

@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
-from qshim.monitor.qmp import control, descriptors, idle, introspect, machine, objects, ports, qom, runstate, saving
+from qshim.monitor.qmp import (
+    control,
+    descriptors,
+    dump,
+    idle,
+    introspect,
+    machine,
+    objects,
+    ports,
+    qom,
+    runstate,
+    saving,
+)
 
-__all__ = ["control", "descriptors", "idle", "introspect", "machine", "objects", "ports", "qom", "runstate", "saving"]
+__all__ = [
+    "control", "descriptors", "dump", "idle", "introspect", "machine", "objects", "ports", "qom", "runstate", "saving",
+]  # fmt: skip
