@@ -147,7 +147,7 @@ class Server:
         self._ended = asyncio.Event()
         self._all_gone = asyncio.Event()
         self.backends = [backend(device, policy or Policy()) for device in line.chardevs]
-        self._used = {monitor.chardev for monitor in line.monitors}
+        self._used = {monitor.chardev: "qmp" if monitor.control else "hmp" for monitor in line.monitors}
         kinds = {device.id: device.kind for device in line.chardevs}
         for monitor in line.monitors:
             # the others cannot be moved to a thread of their own (monitor.md 1.2)
@@ -175,8 +175,8 @@ class Server:
         """Enter the character devices where query-chardev looks."""
         for each in self.backends:
             label = each.device.id
-            used = label in self._used
-            self.vm.chardevs[label] = Chardev(label, each.filename, used, used)
+            kind = self._used.get(label)
+            self.vm.chardevs[label] = Chardev(label, each.filename, kind is not None, kind is not None, kind)
 
     async def start(self) -> None:
         """Open every character device, in order; one with wait=on first waits for its client, as QEMU does.

@@ -147,9 +147,10 @@ class QmpSession:
         self._active = True
         try:
             while self._waiting and not self._paused and not self._vm.ended:
-                self._answer(self._waiting.popleft())
+                request = self._waiting.popleft()
                 if self._unread:
                     self._read()
+                self._answer(request)
         finally:
             self._active = False
 
