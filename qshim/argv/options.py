@@ -8,23 +8,24 @@ its words.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from qshim.argv.chardev import Chardev, parse_chardev, parse_short
 from qshim.argv.dialect import DIALECTS, Dialect, known_options, option_help
 from qshim.argv.errors import Answered, OptionError
-from qshim.argv.opts import members, on_off, size, split
+from qshim.argv.opts import IDENTIFIER_HINT, identifier, members, on_off, size, split
 
 __all__ = ["REFUSED", "TOLERATED", "CommandLine", "Monitor", "parse"]
 
 TOLERATED = {
-    "D": "where a log goes", "d": "what is logged", "trace": "tracing", "dfilter": "logging",
+    "trace": "tracing", "dfilter": "logging",
     "k": "keyboard layout", "L": "where firmware is looked for", "msg": "how messages look", "name": "",
     "no-user-config": "no configuration file is read anyway", "enable-sync-profile": "profiling",
-    "only-migratable": "nothing is migrated", "overcommit": "host memory", "mem-prealloc": "host memory",
-    "sandbox": "the process", "run-with": "the process", "async-teardown": "the process", "runas": "the process",
-    "boot": "what firmware would do", "rtc": "what the guest would read", "seed": "random numbers of the guest",
+    "only-migratable": "nothing is migrated", "mem-prealloc": "host memory",
+    "run-with": "the process", "async-teardown": "the process", "runas": "the process",
+
     "icount": "how the guest would execute", "singlestep": "how the guest would execute", "plugin": "execution",
     "perfmap": "execution", "jitdump": "execution", "echr": "an escape character of a terminal",
     "full-screen": "a window", "shim": "what would boot",
@@ -36,8 +37,8 @@ TOLERATED = {
 
 REFUSED = {
     "incoming": "nothing is migrated here", "preconfig": "the machine is complete from the start",
-    "gdb": "no guest runs here", "s": "no guest runs here", "loadvm": "no snapshot is loaded here",
-    "compat": "no policy of deprecated input is kept here", "vnc": "there is no display",
+    "gdb": "no guest runs here", "s": "no guest runs here", "qtest-log": "no qtest server is here",
+    "vnc": "there is no display",
     "spice": "there is no display", "chroot": "the process stays where it is",
     "dump-vmstate": "no device state is described here", "qtest": "no qtest server is here",
     "xen-attach": "there is no Xen", "xen-domid": "there is no Xen", "xen-domid-restrict": "there is no Xen",
@@ -48,6 +49,7 @@ _Apply = Callable[["CommandLine", "_Reader", str, str], "CommandLine"]
 
 _OUTPUTS = ("none", "gtk", "sdl", "egl-headless", "curses", "spice-app", "dbus", "cocoa", "vnc")
 _MAX_DEPTH = 8
+_SMP = ("cpus", "drawers", "books", "sockets", "dies", "clusters", "modules", "cores", "threads", "maxcpus")
 
 
 class Monitor(NamedTuple):
@@ -84,6 +86,8 @@ class CommandLine(NamedTuple):
     pidfile: str | None = None
     actions: tuple[tuple[str, str], ...] = ()
     """-action, -no-reboot and -no-shutdown, in set-action's words."""
+    log_file: str | None = None
+    """-D"""
     version: bool = False
     """-version"""
     warnings: tuple[str, ...] = ()
@@ -113,9 +117,13 @@ def parse(
     # like QEMU, look at every word first and do something only then
     pairs = tuple(_pairs(words, known_options(dialect)))
     line = CommandLine()
-    for word, value in pairs:
-        line = _apply(line, reader, word, value)
-    return _checked(line, reader)
+    try:
+        for word, value in pairs:
+            line = _apply(line, reader, word, value)
+        return _checked(line, reader)
+    except OptionError as error:
+        error.warnings = error.warnings or line.warnings
+        raise
 
 
 def _pairs(words: Sequence[str], known: Mapping[str, bool]) -> list[tuple[str, str]]:
@@ -223,8 +231,119 @@ def _cpu(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLi
     return line._replace(cpu=value)
 
 
+def _object(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
+    """An object is another machine; what QEMU would refuse at once is refused in its words."""
+    if not value.startswith("{"):
+        values, _ = members(value, "qom-type")
+        if "qom-type" not in values:
+            raise OptionError(f"{word} {value}: Parameter 'qom-type' is missing")
+        kinds = option_help(reader.dialect.label, reader.target).get("-object help", (0, ""))[1].split("\n")
+        if f"  {values['qom-type']}" not in kinds:
+            raise OptionError(f"{word} {value}: Parameter 'qom-type' does not accept value '{values['qom-type']}'")
+        if "id" not in values:
+            raise OptionError(f"{word} {value}: Parameter 'id' is missing")
+        if not identifier(values["id"]):
+            raise OptionError(f"{word} {value}: Parameter 'id' expects an identifier{IDENTIFIER_HINT}")
+        if values["qom-type"] == "memory-backend-file" and "mem-path" not in values:
+            raise OptionError(f"{word} {value}: Parameter 'mem-path' is missing")
+        if values["qom-type"].startswith("memory-backend-") and "size" not in values:
+            raise OptionError(f"{word} {value}: Parameter 'size' is missing")
+    return line._replace(layout=(*line.layout, f"{word} {value}"))
+
+
+def _numa(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
+    kind = members(value, "type").values.get("type")
+    if kind is None:
+        raise OptionError(f"{word} {value}: Parameter 'type' is missing")
+    if kind not in ("node", "dist", "cpu", "hmat-lb", "hmat-cache"):
+        raise OptionError(f"{word} {value}: Parameter 'type' does not accept value '{kind}'")
+    return line._replace(layout=(*line.layout, f"{word} {value}"))
+
+
+def _vga(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
+    if value not in ("none", "std", "cirrus", "vmware", "qxl", "xenfb", "tcx", "cg3", "virtio"):
+        raise OptionError(f"unknown vga type: {value}")
+    return line._replace(layout=(*line.layout, f"{word} {value}"))
+
+
+def _boot(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
+    values = members(value, "order").values
+    for drives in (values.get("order", ""), values.get("once", "")):
+        for drive in drives:
+            if not "a" <= drive <= "p":
+                raise OptionError(f"Invalid boot device '{drive}'")
+    return line
+
+
+def _rtc(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
+    base = members(value, "base").values.get("base", "utc")
+    if base not in ("utc", "localtime") and not re.fullmatch(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d)?", base):
+        raise OptionError("invalid datetime format\nvalid formats: '2006-06-17T16:01:21' or '2006-06-17'")
+    return line
+
+
+def _sandbox(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
+    on_off(members(value, "enable").values, "enable", False, lambda desc: OptionError(f"{word} {value}: {desc}"))
+    return line
+
+
+def _seed(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
+    try:
+        int(value, 0)
+    except ValueError:
+        raise OptionError(f"{word} {value}: Invalid seed number: {value}") from None
+    return line
+
+
+def _overcommit(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
+    for key in members(value).values:
+        if key not in ("mem-lock", "cpu-pm"):
+            raise OptionError(f"{word} {value}: Invalid parameter '{key}'")
+    return line
+
+
+def _compat(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
+    for key, member in members(value).values.items():
+        if key not in ("deprecated-input", "deprecated-output", "unstable-input", "unstable-output"):
+            raise OptionError(f"{word} {value}: Parameter '{key}' is unexpected")
+        if member != "accept":
+            raise OptionError(f"{word} {value}: qshim keeps no policy of deprecated input and output")
+    return line
+
+
+def _log_file(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
+    return line._replace(log_file=value)
+
+
+def _loadvm(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
+    raise OptionError("no block device can store vmstate for snapshot")
+
+
+def _qtest(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
+    try:
+        parse_short(word, value, "qtest", reader.dialect)
+    except OptionError as error:
+        first = error.reports[0].removeprefix(f"{word} {value}: ")
+        raise OptionError(first, f'Failed to initialize device for qtest: "{value}"') from None
+    raise OptionError(f"{word} {value}: qshim does not do that: no qtest server is here")
+
+
+def _log_items(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
+    answer = option_help(reader.dialect.label, reader.target).get("-d help", (1, ""))
+    known = {row.split()[0] for row in answer[1].splitlines()[1:] if row[:1].strip()}
+    for item in value.split(","):
+        if item not in known and not item.startswith("trace:") and item not in ("all", "none"):
+            raise Answered(answer[1], answer[0])
+    return line
+
+
 def _smp(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
     values, _ = members(value, "cpus")
+    for key, number in values.items():
+        if key not in _SMP:
+            raise OptionError(f"Parameter 'smp.{key}' is unexpected")
+        if not number.removeprefix("-").isdecimal():
+            raise OptionError(f"Parameter 'smp.{key}' expects integer")
     if all(number == "1" for number in values.values()):
         return line
     return line._replace(layout=(*line.layout, f"{word} {value}"))
@@ -320,7 +439,12 @@ def _serial(line: CommandLine, reader: _Reader, word: str, value: str) -> Comman
         return line._replace(layout=(*line.layout, f"{word} none"))
     if value in ("null", "vc", "stdio", "mon:stdio") or value.partition(":")[0] in ("file", "chardev"):
         return line
-    parse_short(word, value, "serial", reader.dialect)
+    try:
+        parse_short(word, value, "serial", reader.dialect)
+    except OptionError as error:
+        port = word.lstrip("-")
+        why = f"{word} {value}: could not connect {port} device to character backend '{value}'"
+        raise OptionError(error.reports[0], why) from None
     raise OptionError(f"{word} {value}: qshim has no guest that would write there; it takes {word} null")
 
 
@@ -386,5 +510,7 @@ _OPTIONS: dict[str, _Apply] = {
     "serial": _serial, "parallel": _serial, "nographic": _nographic, "nodefaults": _nodefaults,
     "daemonize": _daemonize, "pidfile": _pidfile, "action": _action(), "no-reboot": _action(("reboot", "shutdown")),
     "no-shutdown": _action(("shutdown", "pause")), "watchdog-action": _watchdog, "version": _version,
-    "readconfig": _readconfig,
+    "readconfig": _readconfig, "object": _object, "numa": _numa, "vga": _vga, "boot": _boot, "rtc": _rtc,
+    "sandbox": _sandbox, "seed": _seed, "overcommit": _overcommit, "compat": _compat, "loadvm": _loadvm,
+    "qtest": _qtest, "d": _log_items, "D": _log_file,
 }  # fmt: skip

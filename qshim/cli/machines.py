@@ -7,6 +7,7 @@ where QEMU would refuse it, too.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,7 +129,17 @@ def _check(line: CommandLine, name: str, recording: Recording, label: str, targe
     if line.cpu is not None:
         _check_cpu(line.cpu, name, recording, label, target)
     if line.layout:
+        _check_disk(line.layout[0])
         raise OptionError(f"{line.layout[0]}: qshim serves {name} as recorded, with -M {name} alone, and adds nothing")
+
+
+def _check_disk(word: str) -> None:
+    """A disk image that cannot be opened is QEMU's own reason to refuse it."""
+    if not word.startswith("-"):
+        try:
+            os.close(os.open(word, os.O_RDONLY))
+        except OSError as error:
+            raise OptionError(f"{word}: Could not open '{word}': {error.strerror}") from None
 
 
 def _check_cpu(cpu: str, name: str, recording: Recording, label: str, target: str) -> None:

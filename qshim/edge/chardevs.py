@@ -173,6 +173,7 @@ class _Socket(Backend):
         self.address: SocketAddress = device.address
         self._socket: socket.socket | None = None
         self._inode: tuple[int, int] | None = None
+        self._file: str | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._attempt: asyncio.Task[None] | None = None
         self._peer = ""
@@ -248,6 +249,8 @@ class _Listening(_Socket):
                 os.umask(umask)
         status = os.stat(path)
         self._inode = (status.st_dev, status.st_ino)
+        # a daemon changes its directory
+        self._file = os.path.abspath(path)
         return sock
 
     def _bound_tcp(self) -> socket.socket:
@@ -290,7 +293,7 @@ class _Listening(_Socket):
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
         self._socket = None
-        path = self.address.path
+        path = self._file or self.address.path
         # not if somebody has put another one there; a socket that we were given goes, too, as with QEMU
         if path is not None:
             try:

@@ -31,6 +31,8 @@ def serve(vm: Vm, line: CommandLine, policy: Policy, *, program: str) -> None:
 
     :raises OptionError: a character device or the pid file cannot be had.
     """
+    if line.log_file is not None:
+        _log_file(line.log_file)
     ready: _Ready = _daemonized(line) if line.daemonize else lambda: None
     pidfile = _PidFile(line.pidfile) if line.pidfile is not None else None
     try:
@@ -38,6 +40,14 @@ def serve(vm: Vm, line: CommandLine, policy: Policy, *, program: str) -> None:
     finally:
         if pidfile is not None:
             pidfile.remove()
+
+
+def _log_file(path: str) -> None:
+    """-D: there is nothing to log, but the file is made as QEMU makes it."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o666))
+    except OSError as error:
+        raise OptionError(f"Error opening logfile {path}: {error.strerror}") from None
 
 
 async def _serve(vm: Vm, line: CommandLine, policy: Policy, program: str, ready: _Ready) -> None:
