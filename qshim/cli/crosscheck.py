@@ -34,6 +34,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     other.add_argument(
         "--recording", metavar="FILE", help="our model is rebuilt from this (default: from what the real one says)"
     )
+    parser.add_argument(
+        "--steps", metavar="FILE", help="give both sides these monitor commands, and compare after each (with --qemu)"
+    )
     parser.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: text")
     parser.add_argument("--strict", action="store_true", help="compare bytes: allow nothing to differ")
 
@@ -42,21 +45,29 @@ def run(args: argparse.Namespace) -> int:
     """Compare and print; 0 the same, 1 different, 3 not compared."""
     if args.attach is not None and args.qemu_argv and args.against is None:
         raise UsageError("--attach talks to a QEMU that runs already; leave out the options behind --")
+    if args.steps is not None and (args.qemu is None or args.against is not None or args.recording is not None):
+        raise UsageError("--steps goes with --qemu alone: both sides begin as that QEMU begins")
     from qshim.crosscheck import crosscheck
     from qshim.edge.real_qemu import run as run_edge
     from qshim.recording.format import load
 
-    recording = None if args.recording is None else load(Path(args.recording))
-    report = run_edge(
-        crosscheck(
-            args.qemu_argv or [],
-            qemu=args.qemu,
-            attach=args.attach,
-            against=args.against,
-            recording=recording,
-            strict=args.strict,
+    if args.steps is not None:
+        from qshim.crosscheck.steps import read_steps, replay
+
+        steps = read_steps(_text_of(args.steps), args.steps)
+        report = run_edge(replay(args.qemu_argv or [], args.qemu, steps))
+    else:
+        recording = None if args.recording is None else load(Path(args.recording))
+        report = run_edge(
+            crosscheck(
+                args.qemu_argv or [],
+                qemu=args.qemu,
+                attach=args.attach,
+                against=args.against,
+                recording=recording,
+                strict=args.strict,
+            )
         )
-    )
     from qshim.reports import rendered
 
     text = rendered(report, args.format)
@@ -65,6 +76,14 @@ def run(args: argparse.Namespace) -> int:
     else:
         sys.stdout.write(text)
     return report.exit_status
+
+
+def _text_of(name: str) -> str:
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "no UTF-8"
+        raise UsageError(f"cannot read the steps in {name}: {reason}") from error
 
 
 def _print_coloured(text: str) -> None:

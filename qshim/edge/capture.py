@@ -27,7 +27,7 @@ from qshim.recording.format import (
 )
 from qshim.recording.paths import Placeholders, portable_argv
 
-__all__ = ["VERIFY_COMMANDS", "Capture", "capture_attached", "capture_started"]
+__all__ = ["VERIFY_COMMANDS", "Capture", "capture_attached", "capture_now", "capture_started", "memory_now"]
 
 Lines = tuple[str, ...]
 
@@ -96,6 +96,11 @@ async def capture_started(
     raise CompareError(f"{binary} hangs on {', '.join(skipped)}")
 
 
+async def capture_now(qemu: RealQemu, command_line: Sequence[str]) -> Recording:
+    """The machine of an open session as it is at this moment; *command_line* is kept as its argv."""
+    return (await _ask_everything(qemu, command_line, "reset", False, {})).recording
+
+
 async def capture_attached(
     address: str, *, verify: bool = False, answer_seconds: float = ANSWER_SECONDS
 ) -> Capture:
@@ -104,12 +109,12 @@ async def capture_attached(
     :raises CompareError: nobody answers, or the memory map changed during five readings.
     """
     async with attached(address, answer_seconds=answer_seconds) as qemu:
-        before = await _memory(qemu)
+        before = await memory_now(qemu)
         for _ in range(_TRIES):
             status = await qemu.qmp("query-status")
             when = "reset" if status.get("status") == "prelaunch" else "running"
             capture = await _ask_everything(qemu, (), when, verify, {})
-            after = await _memory(qemu)
+            after = await memory_now(qemu)
             if before == after:
                 return capture
             before = after
@@ -119,7 +124,7 @@ async def capture_attached(
     )
 
 
-async def _memory(qemu: RealQemu, skipped: Container[str] = ()) -> dict[str, Lines]:
+async def memory_now(qemu: RealQemu, skipped: Container[str] = ()) -> dict[str, Lines]:
     """The texts from which a machine is rebuilt, as they compare between two readings."""
     commands = (_INSTEAD[c] if c in skipped else c for c in (TREE_COMMAND, FLAT_COMMAND, RAMBLOCK_COMMAND))
     texts = {command: await qemu.hmp(command) for command in commands}
@@ -132,13 +137,13 @@ async def _run_firmware(
     clock = asyncio.get_running_loop().time
     await qemu.qmp("cont")
     begun = changed = clock()
-    last = await _memory(qemu, skipped)
+    last = await memory_now(qemu, skipped)
     while clock() - changed < _QUIET_SECONDS:
         if clock() - begun > limit:
             say(f"the memory map still changes after {limit:g} s; taken as it is now")
             break
         await asyncio.sleep(0.25)
-        now = await _memory(qemu, skipped)
+        now = await memory_now(qemu, skipped)
         if now != last:
             last, changed = now, clock()
     await qemu.qmp("stop")

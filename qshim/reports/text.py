@@ -47,7 +47,7 @@ def _changes(changes: tuple[Change, ...]) -> Iterator[str]:
             yield f"  {change.what}  [{change.place}]"
             for sign, line in (("-", change.left), ("+", change.right)):
                 if line is not None:
-                    yield f"    {sign} {line.strip()}"
+                    yield f"    {sign} " + line.strip().replace("\n", f"\n    {sign} ")
         if len(mine) > _MOST:
             yield f"  ... and {len(mine) - _MOST} more"
 

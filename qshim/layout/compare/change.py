@@ -45,6 +45,7 @@ CHANGES = {
     "block-page-size-changed": "another page size",
     "block-readonly-changed": "read-only to the guest, or no longer",
     "block-order-changed": "RAM blocks of equal maximum stand in another order",
+    "reply-changed": "a monitor command was answered differently",
     "host-columns": "`info ramblock` has HVA and RO columns (QEMU 10.0)",
 }
 """Kind of change -> what it says."""

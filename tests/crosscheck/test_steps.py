@@ -1,0 +1,103 @@
+"""Steps on both sides: our model changes as the real one does."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from qshim.cli import main
+from qshim.crosscheck.steps import read_steps, replay
+from qshim.errors import UsageError
+from tests.support.fake_qemu import install
+from tests.support.oracle import LABELS, needs
+
+STEPS = """
+# backends come and go: offsets, order and names of the blocks (memory.md E6)
+object_add memory-backend-ram,id=m1,size=16M
+object_add memory-backend-ram,id=m2,size=5M
+{"execute": "object-add", "arguments": {"qom-type": "memory-backend-ram", "id": "m3", "size": 1048577}}
+object_add memory-backend-ram,id=m4,size=1M
+object_add memory-backend-ram,id=m5,size=64M
+object_del m2
+object_add memory-backend-ram,id=m6,size=3M
+object_add memory-backend-ram,id=m7,size=1M
+object_add memory-backend-ram,id=m7,size=1M
+object_add memory-backend-ram,id=m8
+{"execute": "object-del", "arguments": {"id": "nosuch"}}
+object_del pc.ram
+info memdev
+{"execute": "query-memdev"}
+info ramblock
+gpa2hva 0x1000
+gpa2hva 0x100000000
+info mtree -f -x
+"""
+
+
+@pytest.mark.parametrize("label", LABELS)
+async def test_backends_come_and_go_as_in_the_real_one(label: str) -> None:
+    report = await replay(["-M", "q35", "-m", "64M"], needs(label, "x86_64"), read_steps(STEPS, "steps"))
+    assert report.changes == ()
+    assert report.verdict == "same"
+
+
+@pytest.mark.parametrize("label", LABELS)
+async def test_random_backends(label: str) -> None:
+    """The offset search of the real one, on lengths and gaps that nobody chose."""
+    dice = random.Random(label)
+    steps: list[str] = []
+    alive: list[str] = []
+    for number in range(20):
+        if alive and dice.random() < 0.4:
+            steps.append(f"object_del {alive.pop(dice.randrange(len(alive)))}")
+        else:
+            size = dice.choice([dice.randrange(1, 1 << 14), dice.randrange(1, 1 << 24), 1 << dice.randrange(12, 24)])
+            steps.append(f"object_add memory-backend-ram,id=b{number},size={size}B")
+            alive.append(f"b{number}")
+    report = await replay(["-M", "pc", "-m", "32M"], needs(label, "x86_64"), steps)
+    assert report.changes == (), steps
+
+
+async def test_a_guest_that_runs_is_noticed() -> None:
+    """Nothing executes here, so what the firmware does is a difference."""
+    steps = ["cont", *["info status"] * 200]
+    report = await replay(["-M", "pc"], needs("7.2", "x86_64"), steps)
+    assert report.verdict == "differs"
+    assert "region-enabled-changed" in {change.kind for change in report.changes}
+    assert report.changes[0].place.startswith("after step ")
+
+
+async def test_another_reply_is_named(tmp_path: Path) -> None:
+    report = await replay([], str(install(tmp_path)), ["info name", "info mtree"])
+    assert [change.kind for change in report.changes] == ["reply-changed"]
+    assert report.changes[0].place == "after step 1 (info name)"
+    assert report.changes[0].left == "unknown command: 'info name'"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("# nothing\n\n", "s holds no step"),
+        ("{nope\n", "is no JSON"),
+        ('{"exec": "stop"}\n', "is no QMP command"),
+        ('{"execute": "stop", "id": 1}\n', "is no QMP command"),
+    ],
+)
+def test_steps_that_are_none(text: str, sentence: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_steps(text, "s")
+    assert sentence in str(caught.value)
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    qemu = str(install(tmp_path))
+    (tmp_path / "steps").write_text("info mtree\n")
+    assert main(["crosscheck", "--qemu", qemu, "--steps", str(tmp_path / "steps"), "--", "-M", "none"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("same: ")
+    assert main(["crosscheck", "--qemu", qemu, "--steps", "/nonexistent"]) == 2
+    assert "cannot read the steps in /nonexistent: No such file" in capsys.readouterr().err
+    assert main(["crosscheck", "--qemu", qemu, "--against", qemu, "--steps", "/x"]) == 2
+    refusing = str(install(tmp_path, refuse="x: no\n"))
+    assert main(["crosscheck", "--qemu", refusing, "--steps", str(tmp_path / "steps")]) == 3
