@@ -187,3 +187,38 @@ def test_refused(capsys: pytest.CaptureFixture[str], words: list[str], status: i
     assert out == ""
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_files_are_written_only_where_it_is_allowed(start: Start, path: str, tmp_path: Path) -> None:
+    allowed = tmp_path / "allowed"
+    allowed.mkdir()
+    (allowed / "link").symlink_to(tmp_path)
+    for words, name, desc in (
+        ((), "x", "qshim writes no files for monitor clients; start it with --allow-writes DIR"),
+        (("--allow-writes", str(allowed)), "../x", "(--allow-writes)"),
+        (("--allow-writes", str(allowed)), "link/x", "(--allow-writes)"),
+        (("--allow-writes", str(allowed)), "x", None),
+    ):
+        process = start(PC, *words)
+        save = {"execute": "pmemsave", "arguments": {"val": 0, "size": 4096, "filename": f"{allowed}/{name}"}}
+        with connected(path) as client:
+            *_, reply = replies(client, json.dumps(save))
+        if desc is None:
+            assert reply == {"return": {}}
+            assert (allowed / "x").stat().st_size == 4096
+        else:
+            assert desc in str(reply["error"])
+            assert not (tmp_path / "x").exists()
+        process.terminate()
+        assert process.wait(SECONDS) == 0
+
+
+def test_a_machine_behind_the_dashes(start: Start, path: str) -> None:
+    command = [sys.executable, "-m", "qshim", "serve", "--target", "aarch64", "--qemu-version", "10.0", "--"]
+    with subprocess.Popen([*command, "-M", "virt", "-qmp", f"unix:{path},server=on,wait=off"]) as process:
+        with connected(path) as client:
+            *_, target, status = replies(client, '{"execute":"query-target"}', '{"execute":"query-status"}')
+        assert target == {"return": {"arch": "aarch64"}}
+        assert status == {"return": {"status": "running", "running": True}}
+        process.terminate()
+        assert process.wait(SECONDS) == 0
