@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from qshim.errors import MemoryModelError
+from qshim.monitor.json.writer import hash_order
 from qshim.monitor.qmp.extensions import schema_for
 from qshim.monitor.qmp.table import QMP
 from qshim.monitor.registry import CommandError
@@ -104,12 +105,12 @@ def _described(kind: str, name: str, arguments: Arguments) -> MemoryBackend:
     :raises CommandError: a value that its properties do not take.
     """
     given: Mapping[str, Any] = arguments
-    for member in ("size", "prealloc-threads"):
-        if given.get(member) == 0:
+    # properties are set in the order of the table that holds them
+    for member in hash_order(tuple(given)):
+        if member in ("size", "prealloc-threads") and given[member] == 0:
             raise CommandError(f"property '{member}' of {kind} doesn't take value '0'")
-    for node in given.get("host-nodes", ()):
-        if node >= _MOST_NODES:
-            raise CommandError(f"Invalid host-nodes value: {node}")
+        if member == "host-nodes" and (beyond := [node for node in given[member] if node >= _MOST_NODES]):
+            raise CommandError(f"Invalid host-nodes value: {beyond[0]}")
     if kind == "memory-backend-shm" and given.get("share") is False:
         raise CommandError("can't create shm backend with `share=off`")
     return MemoryBackend(
