@@ -9,7 +9,7 @@ help and flags; the table is found by its `help|?` entry, the items of `info` by
 
 What is written: for each dialect the distinct records (name, argument types, parameters, help, flags), and
 for each target the numbers of those it has; a negative number -1 - N is record N, known but meant for
-another target.
+another target. `unbuilt` are items of info that the build left out.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("-o", "--output", type=Path, default=DATA)
     args = parser.parse_args()
-    document: dict[str, object] = {}
+    document: dict[str, dict[str, object]] = {}
     for label in LABELS:
         records: list[list[str]] = []
         targets: dict[str, dict[str, list[int]]] = {}
@@ -148,6 +148,12 @@ def main() -> None:
             targets[target] = lists
             print(f"{label} {target}: {', '.join(f'{len(n)} {k}' for k, n in lists.items())}")
         document[label] = {"records": records, "targets": targets, "texts": texts(binaries()[label, "x86_64"])}
+        items = sorted({records[n if n >= 0 else -1 - n][0] for lists in targets.values() for n in lists["info"]})
+        # too many arguments: nothing is carried out, but a command that was not built says so first
+        told = printed(binaries()[label, "x86_64"], [f"info {item} 1 2 3 4 5 6 7" for item in items])
+        document[label]["unbuilt"] = [
+            line.split()[1] for line, text in told.items() if text and text[0].endswith("is not available.")
+        ]
     text = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
     args.output.write_bytes(lzma.compress(text, check=lzma.CHECK_CRC32, preset=9 | lzma.PRESET_EXTREME))
     print(f"{args.output}: {len(text)} bytes of JSON")

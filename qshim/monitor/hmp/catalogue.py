@@ -28,6 +28,8 @@ class Entry(NamedTuple):
     flags: str
     foreign: bool = False
     """Meant for other targets; 11.1 knows the word, and refuses it in strange words."""
+    unbuilt: bool = False
+    """An item of info that the binary was built without."""
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -55,6 +57,7 @@ class _Target(TypedDict):
 
 
 class _Dialect(TypedDict):
+    unbuilt: list[str]
     texts: dict[str, list[str]]
     records: list[list[str]]
     targets: dict[str, _Target]
@@ -77,11 +80,13 @@ def catalogue(dialect: str, target: str) -> Catalogue:
     data = _data()[dialect]
     numbers = data["targets"].get(target, data["targets"]["x86_64"])
 
+    unbuilt = frozenset(data["unbuilt"])
+
     def entries(of: list[int]) -> tuple[Entry, ...]:
         rows = []
         for n in of:
             name, types, shown, text, flags = data["records"][n if n >= 0 else -1 - n]
-            rows.append(Entry(name, types, shown, text, flags, n < 0))
+            rows.append(Entry(name, types, shown, text, flags, n < 0, of is numbers["info"] and name in unbuilt))
         return tuple(rows)
 
     commands, info = entries(numbers["commands"]), entries(numbers["info"])

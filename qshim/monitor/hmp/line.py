@@ -86,6 +86,9 @@ def understand(vm: Vm, line: str) -> Understood | None:
         entry = _find(known, True, _word(cursor), cursor)
         name = f"info {entry.name}"
         typed = line[: cursor.at]
+    if entry.unbuilt:
+        cursor.skip_blanks()
+        raise LineError(f'Command "{line[: cursor.at]}" is not available.\n')
     reading = Reading(registers(vm), examine_of(vm), vm.quirks.hmp_binary_numbers)
     try:
         return Understood(name, entry, read_all(cursor, entry.name, entry.parameters, reading), typed)
