@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("qshim.cli.import_", "make a recording from pasted monitor texts"),
     "crosscheck": ("qshim.cli.crosscheck", "compare a real QEMU with our model, or with another QEMU"),
     "sweep": ("qshim.cli.sweep", "cross-check a grid of command lines"),
+    "fuzz": ("qshim.cli.fuzz", "random monitor commands on a real QEMU and on our model"),
     "schema": ("qshim.cli.schema", "print the JSON Schema of a document that qshim writes"),
 }
 """Subcommand -> its module and one line of help."""
