@@ -33,6 +33,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     cpus = os.cpu_count() or 1
     parser.add_argument("--jobs", metavar="N", type=int, default=cpus, help=f"side by side (default: {cpus})")
     parser.add_argument("--state", metavar="FILE", help="keep results here, and go on from what is there")
+    parser.add_argument(
+        "--minimise", action="store_true", help="shrink one command line for each way of differing, and print it"
+    )
     parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
 
 
@@ -62,9 +65,26 @@ def run(args: argparse.Namespace) -> int:
 
         run_edge(sweep(missing, args.against, args.jobs, tell))
     summary = summed(outcomes)
+    if args.minimise:
+        _minimise(outcomes, args.against)
     lines = _json(summary, outcomes) if args.format == "json" else _text(summary, outcomes)
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     return summary.exit_status
+
+
+def _minimise(outcomes: list[Outcome], against: str | None) -> None:
+    """One command line for each set of kinds, on stderr: the report on stdout stays what it is."""
+    import shlex
+
+    from qshim.crosscheck.sweep import smallest
+    from qshim.edge.real_qemu import run as run_edge
+
+    shown: set[tuple[str, ...]] = set()
+    for outcome in outcomes:
+        if outcome.verdict == "differs" and outcome.kinds not in shown:
+            shown.add(outcome.kinds)
+            argv = run_edge(smallest(outcome, against))
+            print(f"smallest with {', '.join(outcome.kinds)}: {shlex.join(argv)}", file=sys.stderr)
 
 
 def _text_of(name: str) -> str:

@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from qshim.crosscheck.grid import Case
+from qshim.crosscheck.minimise import minimise
 from qshim.edge.children import Ended, side_by_side
 from qshim.views.typed import JsonObject
 
-__all__ = ["SWEEP_SCHEMA", "Outcome", "Summary", "command_of", "identity", "outcome_of", "summed", "sweep"]
+__all__ = ["SWEEP_SCHEMA", "Outcome", "Summary", "command_of", "identity", "outcome_of", "smallest", "summed", "sweep"]
 
 AGREED = ("same", "refused by both")
 """Verdicts that count as agreement in a sweep: two QEMUs that refuse alike agree, too."""
@@ -82,6 +83,19 @@ async def sweep(
     async for ended in side_by_side(commands, workers):
         qemu, case = jobs[ended.number]
         tell(outcome_of(qemu, case, ended))
+
+
+async def smallest(outcome: Outcome, against: str | None) -> tuple[str, ...]:
+    """The smallest command line that still differs in one of the ways in which *outcome* does."""
+
+    async def differs(argv: Sequence[str]) -> bool:
+        case = Case({}, tuple(argv))
+        async for ended in side_by_side([command_of(outcome.qemu, case, against)], 1):
+            found = outcome_of(outcome.qemu, case, ended)
+            return found.verdict == outcome.verdict and bool(set(found.kinds) & set(outcome.kinds))
+        return False
+
+    return await minimise(outcome.argv, differs)
 
 
 def outcome_of(qemu: str, case: Case, ended: Ended) -> Outcome:

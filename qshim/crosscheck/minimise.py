@@ -1,0 +1,52 @@
+"""The smallest command line that still differs: options are left out one by one, then their parts."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+__all__ = ["minimise", "options_of", "smaller"]
+
+Option = tuple[str, ...]
+
+
+def options_of(argv: Sequence[str]) -> list[Option]:
+    """The words of *argv* as options with their values: a word without a dash belongs to the one before.
+
+    >>> options_of(["-M", "pc", "-S", "-m", "1G"])
+    [('-M', 'pc'), ('-S',), ('-m', '1G')]
+    """
+    options: list[list[str]] = []
+    for word in argv:
+        if options and not word.startswith("-"):
+            options[-1].append(word)
+        else:
+            options.append([word])
+    return [tuple(option) for option in options]
+
+
+def smaller(options: Sequence[Option]) -> Iterator[list[Option]]:
+    """Command lines that are one step smaller: an option less, or one `,name=value` less in one of them."""
+    for at in reversed(range(len(options))):
+        yield [*options[:at], *options[at + 1 :]]
+    for at, option in enumerate(options):
+        if len(option) != 2 or "," not in option[1]:
+            continue
+        parts = option[1].split(",")
+        for gone in reversed(range(1, len(parts))):
+            shorter = ",".join(parts[:gone] + parts[gone + 1 :])
+            yield [*options[:at], (option[0], shorter), *options[at + 1 :]]
+
+
+async def minimise(argv: Sequence[str], differs: Callable[[Sequence[str]], Awaitable[bool]]) -> tuple[str, ...]:
+    """The smallest command line for which *differs* still holds, by one step after the other.
+
+    *argv* itself is taken to differ. A step after which QEMU refuses, or both agree, is not taken.
+    """
+    options = options_of(argv)
+    while True:
+        for fewer in smaller(options):
+            if await differs([word for option in fewer for word in option]):
+                options = fewer
+                break
+        else:
+            return tuple(word for option in options for word in option)
