@@ -48,6 +48,8 @@ class Quirks:
     """How it begins to say that a file cannot be made (10.0; monitor.md 4.3)."""
     win_dump_is_checked_first: bool = False
     """Whether a win-dmp is possible is looked at before anything is written (11.1; monitor.md 4.3)."""
+    old_sizes: bool = False
+    """A size does not begin with a dot, and a hexadecimal one may have a suffix (gone in 10.0)."""
     registers_by_gdb_name: bool = False
     """Expressions of HMP name CPU registers as gdb does (11.1; monitor.md 5.5)."""
     xp_short_addresses: bool = False
@@ -79,6 +81,8 @@ class Quirks:
     """Monitors stand below /objects (11.1; monitor.md 1.12)."""
     pc_links: tuple[tuple[str, str], ...] = ()
     """Properties that a PC gets while it is made, in one release only (7.2: rtc_state; qmp-commands.jsonl)."""
+    ospm_lists_cpus: bool = False
+    """query-acpi-ospm-status lists CPUs behind the DIMM slots (11.1; qmp-commands.jsonl)."""
 
 
 V10_0 = Quirks("10.0")
@@ -92,6 +96,7 @@ V7_2 = replace(
     status_shows_singlestep=True,
     hmp_binary_numbers=False,
     readline_emacs_keys=False,
+    old_sizes=True,
     dump_bad_protocol="Invalid parameter 'protocol'",
     dump_length_zero="Invalid parameter 'length'",
     dump_cannot_create="Could not open",
@@ -117,6 +122,7 @@ V11_1 = replace(
     win_dump_is_checked_first=True,
     iothread_polling=(2, 2, 3),
     monitors_are_objects=True,
+    ospm_lists_cpus=True,
     mapped_backend="Cannot delete host memory backend '{}' which is mapped",
     root_objects=("backend", "machine", "objects", "chardevs", "audiodevs"),
 )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NotRecorded", "qtree_text", "recorded_text"]
 
-_BUS_OR_DEVICE = re.compile(r" *(?:bus|dev): ")
+_BUS_OR_DEVICE = re.compile(r" *(?:(?:bus|dev): |type [^=])")
 
 
 class NotRecorded(QshimError):
@@ -35,7 +35,7 @@ def recorded_text(vm: Vm, command: str) -> str:
 
 
 def qtree_text(vm: Vm, *, brief: bool) -> str:
-    """`info qtree`; *brief*: buses and devices only.
+    """`info qtree`; *brief*: buses and devices without their properties.
 
     :raises NotRecorded: see `recorded_text`.
     """

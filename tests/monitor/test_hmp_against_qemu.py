@@ -122,3 +122,48 @@ def test_memory_in_every_format(dialect: str) -> None:
     lines += ["gva2gpa 0x1234", "gva2gpa 0"]
     lines += ["gpa2hva 0x10000000", "gpa2hva 0xfee00000", "gpa2hpa 0x10000000", "cpu 0", "cpu 1", "info cpus x"]
     compared(dialect, Q35, vm, lines)
+
+
+SIZES = ["1.5", "0x10k", "0x10", "1e", "1e1", "1.5e", ".5", ".5b", "0x10M", "1.", "1kx", "-1", "9000000000000000",
+         "1.3b", "1.5B", "1.0B", "+1", "inf", "1z", "9223372036854775807B", "9223372036854775808B", "0b1", "0x",
+         "0x1.8", "010", "1.5k", "1.5K ", "0.1k", "1_000", "18446744073709551616", ""]  # fmt: skip
+
+
+@pytest.mark.parametrize("dialect", versions.KNOWN)
+def test_sizes(dialect: str) -> None:
+    vm = Vm(Topology(), quirks=versions.KNOWN[dialect])
+    lines = [f"block_resize x {size}" for size in SIZES]
+    expected = real(needs(dialect, "x86_64"), NONE, lines)
+    fits = "Error: Cannot find device='x' nor node-name=''\r\n"
+    ours = [run(vm, line).replace("block_resize is not modelled by qshim\r\n", fits) for line in lines]
+    assert [(a, b, c) for a, b, c in zip(SIZES, ours, expected, strict=True) if b != c] == []
+
+
+OBJECTS = [
+    "help", "memory-backend-ram,help", "memory-backend-file,help", "help,x", "memory-backend-ram,help=on", "=", "a,b",
+    "memory-backend-ram,id=s,size", "memory-backend-ram,,x,id=s", "memory-backend-ram,id=s,size=1M,size=2M", "{", "{}",
+    '{"qom-type":"memory-backend-ram","id":"j","size":"1M"}',
+    '{"qom-type":"memory-backend-ram","id":"k","size":1,"z":1}',
+    "memory-backend-ram,id=t,size=0x100000", "memory-backend-ram,id=t2,size=.5M", "memory-backend-ram,id=t3,size=1.5",
+    "memory-backend-ram,id=t4,size=4096,", "memory-backend-ram,id.x=1,size=1",
+    "memory-backend-ram,id=u,size=1M,dump=yes",
+    "memory-backend-ram,id=u2,size=1M,dump=maybe", "memory-backend-ram,id=v,size=1M,policy=foo", "nope,id=x", "nope",
+    "memory-backend-ram,id=v,size=1M,policy=bind", "memory-backend-ram,id=v,size=1M,host-nodes.0=0",
+    "memory-backend-ram,id=v,size=1M,host-nodes.x=0", "memory-backend-ram,id=v,size=1M,host-nodes=0,policy=bind",
+    "memory-backend-ram,id=v,size=1M,prealloc-threads=0", "memory-backend-ram,id=v,size=1M,prealloc-threads=zz",
+    "memory-backend-ram,id=1x,size=1M", "memory-backend-ram,size=1M", "memory-backend-ram,id=v", "qom-type=,id=v",
+    "memory-backend-ram,id=v,size=8Q", "memory-backend-ram,id=v,size=-1",
+    "memory-backend-file,id=f,size=1M", "memory-backend-ram,id=t,size=1M", "id=v2,size=1M,qom-type=memory-backend-ram",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dialect", versions.KNOWN)
+def test_objects(dialect: str) -> None:
+    vm = Vm.from_recording(load(ROOT / "fixtures" / "monitor" / "hmp" / f"q35-{dialect}.qrec.xz"))
+    lines = [f"object_add {text}" for text in OBJECTS]
+    lines += ["qom-get /objects/t size", "qom-get /objects/t policy", "qom-set /objects/t dump off", "qom-get t dump"]
+    lines += ["qom-set /objects/t dump maybe", "qom-get /objects/t nope", "qom-list"]
+    lines += [f"info qom-tree {path}" for path in ("/objects/t", "t", "machine/fw_cfg", "/nope", "nope", "")]
+    lines += ["object_del t", "object_del t", "object_del pc.ram", "info memory_size_summary"]
+    lines += ["info kvm", "info uuid", "info hotpluggable-cpus", "info iothreads", "info dump"]
+    compared(dialect, Q35, vm, lines)

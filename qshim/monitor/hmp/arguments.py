@@ -80,6 +80,8 @@ class Reading:
     examine: Examine = field(default_factory=Examine)
     binary: bool = False
     """Numbers may be written `0b101`."""
+    old_sizes: bool = False
+    """Sizes are read as 7.2 does (Quirks.old_sizes)."""
 
 
 def read_all(cursor: Cursor, command: str, wanted: Sequence[Parameter], reading: Reading) -> dict[str, object]:
@@ -182,7 +184,7 @@ def _size(cursor: Cursor, command: str, parameter: Parameter, reading: Reading) 
     cursor.skip_blanks()
     if parameter.suffix == "?" and not cursor.peek():
         return None
-    value = _mebibytes(cursor)
+    value = _mebibytes(cursor, reading.old_sizes)
     if value is None:
         raise LineError("invalid size\n")
     return value
@@ -192,16 +194,18 @@ _SIZE = re.compile(r"\+?(?:(?P<hex>0[xX][0-9a-fA-F]+)(?P<bad>[.bBkKmMgGtTpPeE]?)
                    r"(?P<whole>[0-9]*)(?P<fraction>\.[0-9]*)?(?P<unit>[bBkKmMgGtTpPeE]?))")
 
 
-def _mebibytes(cursor: Cursor) -> int | None:
+def _mebibytes(cursor: Cursor, old: bool) -> int | None:
     """The size at *cursor* in bytes, in MiB without a suffix; None where there is none.
 
-    A hexadecimal size has neither fraction nor suffix, bytes have no fraction.
+    A hexadecimal size has neither fraction nor suffix (but in *old* QEMU), bytes have no fraction.
     """
     match = _SIZE.match(cursor.line, cursor.at)
-    if match is None or match["bad"]:
+    if match is None or (match["bad"] and not (old and match["bad"] != ".")):
+        return None
+    if old and match["fraction"] and not match["whole"]:
         return None
     if match["hex"]:
-        value = int(match["hex"], 16) * _MIB
+        value = int(match["hex"], 16) << 10 * "BKMGTPE".index((match["bad"] or "M").upper())
     else:
         fraction = (match["fraction"] or "")[1:]
         if not (match["whole"] or fraction) or len(match[0]) > _LONGEST_SIZE:

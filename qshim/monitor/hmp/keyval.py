@@ -19,6 +19,7 @@ _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*|[0-9]+")
 _SIZE = re.compile(r"(?:0[xX]([0-9a-fA-F]+)|([0-9]+)(?:\.([0-9]*))?|\.([0-9]+))([bBkKmMgGtTpPeE]?)")
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9._-]*\Z")
 _ID_HINT = "\nIdentifiers consist of letters, digits, '-', '.', '_', starting with a letter."
+_ON, _OFF = ("on", "yes", "true", "y"), ("off", "no", "false", "n")
 _U64 = (1 << 64) - 1
 
 
@@ -55,8 +56,8 @@ def parsed_keyval(text: str, implied: str) -> tuple[dict[str, Any], bool]:
         end = _value_end(text, at, "=,")
         key = text[at:end]
         if text[end : end + 1] != "=":
-            value_end = _value_end(text, at, ",")
-            word = text[at:value_end].replace(",,", ",")
+            value_end = _value_end(text, at, "=,")
+            word = text[at:value_end]
             if word in ("help", "?"):
                 wants_help = True
             elif at == 0 and implied and word:
@@ -104,8 +105,8 @@ def _put(members: dict[str, Any], key: str, value: str) -> None:
 # --- values of members ---
 
 
-def size_of(name: str, text: str) -> int:
-    """*text* with an optional suffix, in bytes.
+def size_of(name: str, text: str, old: bool = False) -> int:
+    """*text* with an optional suffix, in bytes; *old*: as 7.2 reads it (Quirks.old_sizes).
 
     :raises CommandError: it is no size.
     """
@@ -115,20 +116,20 @@ def size_of(name: str, text: str) -> int:
         scale = 1 << 10 * "BKMGTPE".index(suffix.upper() or "B")
         digits = fraction or only or ""
         if hexadecimal is not None:
-            value = int(hexadecimal, 16)
+            value = int(hexadecimal, 16) * scale
         elif digits.strip("0") and scale == 1:
             value = -1
         else:
             value = int(whole or "0") * scale + (int(digits) * scale // 10 ** len(digits) if digits else 0)
-        if 0 <= value <= _U64 and not (hexadecimal and suffix):
+        if 0 <= value <= _U64 and not (hexadecimal and suffix and not old) and not (only and old):
             return value
     raise CommandError(f"Parameter '{name}' expects size")
 
 
 def _switch(name: str, text: str) -> bool:
-    if text not in ("on", "off"):
+    if text not in _ON + _OFF:
         raise CommandError(f"Parameter '{name}' expects 'on' or 'off'")
-    return text == "on"
+    return text in _ON
 
 
 def _integer(name: str, text: str) -> int:
@@ -176,6 +177,12 @@ def object_arguments(vm: Vm, text: str) -> dict[str, Any] | str:
     """
     if text.startswith("{"):
         value = parsed_json(vm, text)
+        # lazy, as QMP has human-monitor-command and so imports HMP
+        from qshim.monitor.qmp.extensions import schema_for
+
+        if not isinstance(value, dict):
+            raise CommandError("Invalid parameter type for 'null', expected: object")
+        schema_for(vm).visitor("object-add").check(value)
         members: dict[str, Any] = dict(value)
         wants_help = False
     else:
@@ -189,13 +196,15 @@ def object_arguments(vm: Vm, text: str) -> dict[str, Any] | str:
     known = fixed_text(vm.quirks.label, "object_add help") or ""
     if f"  {kind}\n" not in known:
         raise CommandError(f"Parameter 'qom-type' does not accept value '{kind}'")
+    if isinstance(members.get("id"), dict):
+        raise CommandError("Parameters 'id.*' are unexpected")
     if "id" not in members:
         raise CommandError("Parameter 'id' is missing")
     readers = _OF_TYPE.get(str(kind))
     if readers is None:
         raise CommandError(f"object_add {kind} is not modelled by qshim")
     if not text.startswith("{"):
-        _read(members, readers)
+        _read(members, readers, vm.quirks.old_sizes)
     # the size stands last: QEMU reads base members before those of the type
     needed = ["size", *(["mem-path"] if kind == "memory-backend-file" else [])]
     for name in needed:
@@ -206,7 +215,7 @@ def object_arguments(vm: Vm, text: str) -> dict[str, Any] | str:
     return members
 
 
-def _read(members: dict[str, Any], readers: Mapping[str, Callable[[str, str], object]]) -> None:
+def _read(members: dict[str, Any], readers: Mapping[str, Callable[[str, str], object]], old: bool) -> None:
     for name, value in list(members.items()):
         if name in ("qom-type", "id"):
             continue
@@ -217,11 +226,11 @@ def _read(members: dict[str, Any], readers: Mapping[str, Callable[[str, str], ob
         elif isinstance(value, dict):
             raise CommandError(f"Invalid parameter type for '{name}', expected: string")
         else:
-            members[name] = readers[name](name, value)
+            members[name] = size_of(name, value, old) if readers[name] is size_of else readers[name](name, value)
 
 
 def _numbers(value: object) -> list[int]:
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or not all(key.isdigit() for key in value):
         raise CommandError("Invalid parameter type for 'host-nodes', expected: array")
     return [_integer(f"host-nodes[{key}]", text) for key, text in sorted(value.items(), key=lambda each: int(each[0]))]
 

@@ -89,7 +89,7 @@ def understand(vm: Vm, line: str) -> Understood | None:
     if entry.unbuilt:
         cursor.skip_blanks()
         raise LineError(f'Command "{line[: cursor.at]}" is not available.\n')
-    reading = Reading(registers(vm), examine_of(vm), vm.quirks.hmp_binary_numbers)
+    reading = Reading(registers(vm), examine_of(vm), vm.quirks.hmp_binary_numbers, vm.quirks.old_sizes)
     try:
         return Understood(name, entry, read_all(cursor, entry.name, entry.parameters, reading), typed)
     except LineError as error:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qshim.monitor.hmp.bridge import ask
 from qshim.monitor.hmp.table import HMP, Call
+from qshim.monitor.registry import CommandError
 
 if TYPE_CHECKING:
     from qshim.qom import QomObject
@@ -71,20 +72,18 @@ def qom_set(call: Call) -> str:
 @HMP.command("info qom-tree")
 def info_qom_tree(call: Call) -> str:
     """An object and everything below it, sorted by name."""
+    from qshim.monitor.qmp.qom import resolved
+
     path = call.maybe_text("path")
-    here = call.vm.qom
-    if path is not None or here is not None:
-        wanted = "/machine" if path is None else path
-        here = here.at(wanted.strip("/")) if here is not None and wanted.startswith("/") else None
-        if here is None:
-            return f"Path '{path}' could not be resolved.\n"
-    if here is None:
-        return ""
-    return "".join(_tree(here, "" if path is not None and not path.strip("/") else f"/{here.name}", 0))
+    try:
+        here = resolved(call.vm, "/machine" if path is None else path)
+    except CommandError:
+        return "" if path is None else f"Path '{path}' could not be resolved.\n"
+    return "".join(_tree(here, f"/{here.name}" if here.parent is not None else "/", 0))
 
 
 def _tree(here: QomObject, name: str, depth: int) -> list[str]:
-    lines = [f"{'  ' * depth}{name or '/'} ({here.type_name})\n"]
+    lines = [f"{'  ' * depth}{name} ({here.type_name})\n"]
     for child in sorted(here.children):
         lines += _tree(here.children[child], f"/{child}", depth + 1)
     return lines
