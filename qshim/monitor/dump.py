@@ -218,6 +218,10 @@ def start(
     file = _opened(vm, protocol, {} if fds is None else fds)
     dump = dump_of(vm)
     dump.status, dump.completed, dump.total = "failed", 0, 0
+    resume = vm.running
+    if resume:
+        vm.run_state = "save-vm"
+        vm.emit("STOP")
     try:
         if length is not None and length <= 0:
             raise CommandError(vm.quirks.dump_length_zero)
@@ -229,12 +233,10 @@ def start(
         head = elf_head(vm, stretches, whole[-1].start + whole[-1].size)
     except BaseException:
         file.close()
+        if resume:
+            vm.cont()
         raise
     dump.total = total
-    resume = vm.running
-    if resume:
-        vm.run_state = "save-vm"
-        vm.emit("STOP")
     dump.status = "active"
     steps = _steps(vm, dump, file, head, stretches)
     later = vm.later if detach else None

@@ -55,6 +55,8 @@ def replay(converse: Callable[..., Any], config: str, dialect: str, folder: Path
     vm.chardevs["compat_monitor0"] = Chardev("compat_monitor0", f"unix:{folder}/q,server=on", monitor="qmp")
     if "-S" not in next(row for row in ROWS if row["config"] == config)["qemu_args"]:
         vm.run_state = "running"
+    due: list[Callable[[], None]] = []
+    vm.set_clock(lambda seconds, call: due.append(call))
     talk = converse(vm=vm)
     talk.say(b'{"execute":"qmp_capabilities"}')
     answers = []
@@ -62,6 +64,9 @@ def replay(converse: Callable[..., Any], config: str, dialect: str, folder: Path
         if row["config"] == config:
             command = json.loads(row["input"])["execute"]
             replies = talk.say(row["input"].replace("/tmp/out/", f"{folder}/").encode())
+            while due:
+                due.pop(0)()
+            replies += talk.say(b"")
             answers.append((row["seq"], command, replies + ["<<EOF>>"] * vm.ended))
     return answers
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qshim.monitor.qmp import (
+    acpi,
     control,
     descriptors,
     dump,
@@ -17,5 +18,6 @@ from qshim.monitor.qmp import (
 )
 
 __all__ = [
-    "control", "descriptors", "dump", "idle", "introspect", "machine", "objects", "ports", "qom", "runstate", "saving",
+    "acpi", "control", "descriptors", "dump", "idle", "introspect", "machine", "objects", "ports", "qom", "runstate",
+    "saving",
 ]  # fmt: skip

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from qshim.vm import Vm
 
 __all__ = [
-    "balloon", "query_accelerators", "query_balloon", "query_cpus_fast", "query_kvm", "query_machines", "query_mice",
-    "query_sgx", "query_stats", "recorded", "types_of", "x_query_ramblock",
+    "balloon", "query_accelerators", "query_balloon", "query_cpu_model_expansion", "query_cpus_fast", "query_kvm",
+    "query_machines", "query_mice", "query_sgx", "query_stats", "recorded", "screendump", "types_of",
+    "x_query_ramblock",
 ]  # fmt: skip
 
 Arguments = Mapping[str, object]
 
+_DISPLAYS = ("VGA", "vga", "qxl", "display", "ramfb", "-svga", "gpu-pci", "gpu-device", "gpu-gl-pci", "isa-cirrus-vga")
 _NOTHING: Mapping[str, object] = {
     "query-current-machine": {"wakeup-suspend-support": False},
     "query-cpus-fast": [],
@@ -156,6 +158,24 @@ def query_sgx(vm: Vm, arguments: Arguments) -> object:
 def x_query_ramblock(vm: Vm, arguments: Arguments) -> object:
     """The text of `info ramblock`, with plain line ends."""
     return {"human-readable-text": vm.kept("ramblock", lambda: ramblock_text(vm))}
+
+
+@QMP.command("query-cpu-model-expansion")
+def query_cpu_model_expansion(vm: Vm, arguments: Arguments) -> object:
+    """qshim knows the names of CPU models, not their features."""
+    model: Any = arguments["model"]
+    definitions = schema_for(vm).idle["query-cpu-definitions"].get("return", ())
+    if definitions and all(each["name"] != model["name"] for each in definitions):
+        raise CommandError(f"CPU model '{model['name']}' not found")
+    raise CommandError("query-cpu-model-expansion is not modelled by qshim")
+
+
+@QMP.command("screendump")
+def screendump(vm: Vm, arguments: Arguments) -> object:
+    """No display is drawn; on a PC without one QEMU says so, too."""
+    if not vm.machine.startswith("pc-") or any(t.endswith(_DISPLAYS) for t in types_of(vm)):
+        raise CommandError("screendump is not modelled by qshim")
+    raise CommandError("There is no console to take a screendump from")
 
 
 @QMP.command("query-stats")
