@@ -207,10 +207,10 @@ def device_del(call: Call) -> str:
 @HMP.command("device_add")
 def device_add(call: Call) -> str:
     """Plug a device: the driver is looked up as QEMU does."""
-    from qshim.monitor.hmp.keyval import parsed_keyval
+    from qshim.monitor.hmp.keyval import parsed_opts
 
-    members, wants_help = parsed_keyval(call.text("device"), "driver")
-    if wants_help:
+    members = parsed_opts(call.text("device"), "driver")
+    if members.keys() & {"help", "?"} or members.get("driver") in ("help", "?"):
         return "device_add help is not modelled by qshim\n"
     ask(call.vm, "device_add", members)
     return ""

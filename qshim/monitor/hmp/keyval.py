@@ -13,7 +13,7 @@ from qshim.monitor.registry import CommandError
 if TYPE_CHECKING:
     from qshim.vm import Vm
 
-__all__ = ["object_arguments", "parsed_json", "parsed_keyval", "property_value", "size_of"]
+__all__ = ["object_arguments", "parsed_json", "parsed_keyval", "parsed_opts", "property_value", "size_of"]
 
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*|[0-9]+")
 _SIZE = re.compile(r"(?:0[xX]([0-9a-fA-F]+)|([0-9]+)(?:\.([0-9]*))?|\.([0-9]+))([bBkKmMgGtTpPeE]?)")
@@ -75,6 +75,25 @@ def parsed_keyval(text: str, implied: str) -> tuple[dict[str, Any], bool]:
         _put(members, key, text[end + 1 : stop].replace(",,", ","))
         at = stop + 1
     return members, wants_help
+
+
+def parsed_opts(text: str, implied: str) -> dict[str, Any]:
+    """The members of `value,key=value,flag,...` as the older option parser reads them; a flag is `on`.
+
+    Never raises: what a key may be called is left to who uses it.
+    """
+    members: dict[str, Any] = {}
+    at = 0
+    while at < len(text):
+        end = _value_end(text, at, "=,")
+        if text[end : end + 1] == "=":
+            key, start = text[at:end], end + 1
+        else:
+            key, start = (implied, at) if at == 0 else (text[at:end], end)
+        stop = _value_end(text, start, ",")
+        members[key] = text[start:stop].replace(",,", ",") if key == implied or start > end else "on"
+        at = stop + 1
+    return members
 
 
 def _value_end(text: str, at: int, stops: str) -> int:
