@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from qshim import versions
 from qshim.memory import AddressSpace, MemoryRegion, Topology
+from qshim.monitor.hmp.catalogue import catalogue
 from qshim.monitor.hmp.line import run
+from qshim.monitor.hmp.table import HMP, Monitor
+from qshim.recording.format import load
 from qshim.vm import Vm
 
 TRY = 'Try "help info mtree" for more information\r\n'
@@ -103,3 +108,86 @@ def test_text_is_made_once_until_the_memory_changes(small: tuple[Vm, MemoryRegio
     assert run(vm, "info mtree -D") != run(vm, "info mtree")
     device.set_enabled(True)
     assert run(vm, "info mtree") == before
+
+
+RECORDINGS = Path(__file__).parents[2] / "fixtures"
+
+
+def recorded(name: str) -> Vm:
+    return Vm.from_recording(load(RECORDINGS / name))
+
+
+def test_instructions_need_capstone_and_x86(monkeypatch: pytest.MonkeyPatch) -> None:
+    vm = recorded("monitor/hmp/q35-11.1.qrec.xz")
+    assert run(vm, "xp/1i 0x1000").startswith("0x00001000:  00 00                    addb ")
+    monkeypatch.setitem(sys.modules, "capstone", None)
+    assert run(vm, "x/i 0") == (
+        "qshim disassembles with capstone, which is not installed: pip install 'qshim[disas]'\r\n"
+    )
+    arm = recorded("recordings/11.1/virt-devices.qrec.xz")
+    assert run(arm, "x/i 0x40000000") == "qshim disassembles for x86 only, not for aarch64\r\n"
+
+
+def test_a_machine_that_ran_has_no_virtual_addresses() -> None:
+    vm = recorded("recordings/11.1/q35-firmware.qrec.xz")
+    assert run(vm, "x 0").startswith("qshim holds no CPU state, so it cannot translate virtual addresses")
+    assert run(vm, "gva2gpa 0").startswith("qshim holds no CPU state")
+    assert run(vm, "xp 0") == "00000000: 0x00000000\r\n"
+    assert "cannot translate" in run(vm, 'memsave 0 1 "x"')
+
+
+def test_the_last_format_is_that_of_the_machine() -> None:
+    vm, other = recorded("monitor/hmp/q35-10.0.qrec.xz"), recorded("monitor/hmp/q35-10.0.qrec.xz")
+    first, second = Monitor(), Monitor()
+    assert run(vm, "xp/2ub 0x1000", first) == "0000000000001000:   0   0\r\n"
+    assert run(vm, "xp 0x1000", second) == "0000000000001000:   0\r\n"
+    assert run(vm, "p 0xff", second) == "255\r\n"
+    assert run(vm, "p/i 5", second) == "5\r\n"
+    # i has no size, so the one before it stays
+    assert run(vm, "xp/x 0x1000", second) == "0000000000001000: 0x00\r\n"
+    assert run(other, "xp 0x1000", first) == "0000000000001000: 0x00000000\r\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "printed"),
+    [
+        ("p $rip", 'register $rip has no value: qshim holds no CPU state\r\nTry "help p" for more information\r\n'),
+        ("p $eip", 'unknown register\r\nTry "help p" for more information\r\n'),
+        ("p " + "(" * 200, 'qshim takes 100 nested parentheses, not more\r\nTry "help p" for more information\r\n'),
+        ("p 5\0x", "0x5\r\n"),
+        ("p " + "-" * 100000 + "5", "0x5\r\n"),
+        ("x/400000000xb 0", "qshim prints 16 MiB at once, not more\r\n"),
+        ("xp 0xfee00000", "fee00000: qshim does not model the registers of 'apic-msi', which answers at 0xfee00000\r\n"),
+        ("i/b 0x3000", "portb[0x3000] = 0xff\r\n"),
+        ("o/b 0x3000 1", ""),
+        ("o/b 0x80 1", ""),
+        ("o/b 0x70 1", "Error: qshim does not model the registers of 'rtc-index', which answers at port 0x70\r\n"),
+        ("info registers", "info registers is not modelled by qshim: it holds no CPU state\r\n"),
+        ("info registers 7", "CPU#7 not available\r\n"),
+        ("cpu 1", "invalid CPU index\r\n"),
+        ("dump-guest-memory -z x", "Error: dump-guest-memory in kdump-zlib is not modelled by qshim\r\n"),
+        ("migrate tcp:x", "migrate is not modelled by qshim\r\n"),
+        ("info usbhost", 'Command "info usbhost" is not available.\r\n'),
+        ("sum 0 0xfffffff", "00000\r\n"),
+    ],
+)  # fmt: skip
+def test_what_has_no_answer_says_so(line: str, printed: str) -> None:
+    assert run(recorded("monitor/hmp/q35-11.1.qrec.xz"), line) == printed
+
+
+def test_every_modelled_command_is_one_of_qemu() -> None:
+    import qshim.monitor.hmp.families
+
+    names = set()
+    for dialect in versions.KNOWN:
+        for target in ("x86_64", "aarch64", "riscv64"):
+            known = catalogue(dialect, target)
+            names |= {entry.name for entry in known.commands} | {f"info {entry.name}" for entry in known.info}
+    assert qshim.monitor.hmp.families.FAMILIES
+    assert HMP.names <= names
+
+
+def test_targets_have_their_own_commands() -> None:
+    assert "lapic" in catalogue("10.0", "x86_64").info_by_name
+    assert "lapic" not in catalogue("10.0", "aarch64").info_by_name
+    assert catalogue("11.1", "aarch64").info_by_name["lapic"].foreign
