@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from qshim.qom import MemoryBackend, QomObject
     from qshim.recording.format import Recording
 
-__all__ = ["Chardev", "Event", "Files", "Version", "Vm"]
+__all__ = ["Chardev", "Event", "Files", "Ring", "Version", "Vm"]
 
 T = TypeVar("T")
 
@@ -49,6 +49,26 @@ class Chardev(NamedTuple):
     """A monitor or a device uses it."""
     monitor: str | None = None
     """The monitor on it: `qmp` or `hmp`."""
+
+
+class Ring:
+    """The bytes of a ring buffer chardev: writing beyond *size* loses the oldest."""
+
+    def __init__(self, size: int) -> None:
+        """*size*: bytes, a power of two."""
+        self.size = size
+        self.data = bytearray()
+
+    def write(self, data: bytes) -> None:
+        """Add *data* at the end."""
+        self.data += data
+        del self.data[: -self.size]
+
+    def read(self, size: int) -> bytes:
+        """Take up to *size* of the oldest bytes out."""
+        taken = bytes(self.data[:size])
+        del self.data[:size]
+        return taken
 
 
 class Files(Protocol):
@@ -108,6 +128,8 @@ class Vm:
         """What set-action set; the defaults are QEMU's."""
         self.chardevs: dict[str, Chardev] = {}
         """Character devices by label, the newest last; whoever opens one enters it."""
+        self.rings: dict[str, Ring] = {}
+        """Ring buffers among them."""
         self.files: Files | None = None
         """Makes the files that monitor commands write; None: there are none."""
         self.backends: dict[str, MemoryBackend] | None = None

@@ -313,3 +313,21 @@ def test_arguments_nested_as_deep_as_json_goes(converse: Converse) -> None:
     inner = '{"driver":"raw","file":' * 1000 + "7" + "}" * 1000
     reply = talk.say(b'{"execute":"blockdev-add","arguments":%s}' % inner.encode())
     assert json.loads(reply[0])["error"]["desc"] == "Invalid parameter type for 'file', expected: BlockdevRef"
+
+
+# --- ring buffers ---
+
+
+def test_a_ring_buffer_keeps_the_newest_bytes(converse: Converse) -> None:
+    talk = converse()
+    talk.say(NEGOTIATE)
+    returned(talk, "chardev-add", id="r", backend={"type": "ringbuf", "data": {"size": 8}})
+    returned(talk, "ringbuf-write", device="r", data="0123456789")
+    returned(talk, "ringbuf-write", device="r", data="w6k=", format="base64")
+    assert returned(talk, "ringbuf-read", device="r", size=3) == "456"
+    assert returned(talk, "ringbuf-read", device="r", size=99, format="base64") == "Nzg5w6k="
+    assert returned(talk, "ringbuf-read", device="r", size=1) == ""
+    assert refused(talk, "ringbuf-write", device="r", data="?", format="base64") == "Base64 data '?' is not valid"
+    assert [each["label"] for each in returned(talk, "query-chardev")] == ["r"]
+    assert returned(talk, "chardev-remove", id="r") == {}
+    assert refused(talk, "ringbuf-read", device="r", size=1) == "Device 'r' not found"

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import os
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from qshim.monitor.qmp.machine import recorded
 from qshim.monitor.qmp.table import QMP
 from qshim.monitor.registry import CommandError
+from qshim.vm import Chardev, Ring
 
 if TYPE_CHECKING:
     from qshim.vm import Vm
 
-__all__ = ["chardev_remove", "query_chardev", "query_iothreads", "query_yank"]
+__all__ = [
+    "chardev_add", "chardev_remove", "query_chardev", "query_iothreads", "query_yank", "ringbuf_read", "ringbuf_write",
+]  # fmt: skip
 
 Arguments = Mapping[str, object]
 
+_RING = 65536
+"""Bytes of a ring buffer unless it is told otherwise."""
 _SOCKETS = ("unix:", "tcp:", "telnet:", "disconnected:", "websocket:")
 
 
@@ -30,12 +36,74 @@ def query_chardev(vm: Vm, arguments: Arguments) -> object:
     return [*served, *(each for each in machines if each["label"] not in vm.chardevs)]
 
 
+def _labels(vm: Vm) -> set[str]:
+    return {each["label"] for each in query_chardev(vm, {})}  # type: ignore[attr-defined]
+
+
+@QMP.command("chardev-add")
+def chardev_add(vm: Vm, arguments: Arguments) -> object:
+    """Make a character device that needs no host: `null`, or a ring buffer."""
+    name, backend = str(arguments["id"]), arguments["backend"]
+    assert isinstance(backend, Mapping)
+    kind, data = backend["type"], backend["data"]
+    if name in _labels(vm):
+        raise CommandError(f"Chardev with id '{name}' already exists")
+    if kind in ("ringbuf", "memory"):
+        size = data.get("size", _RING)
+        if size <= 0 or size & (size - 1):
+            raise CommandError(f"Failed to add chardev '{name}': size of ringbuf chardev must be power of two")
+        vm.rings[name] = Ring(size)
+    elif kind != "null":
+        raise CommandError(f"chardev-add of {kind} is not modelled by qshim")
+    vm.chardevs[name] = Chardev(name, "null" if kind == "null" else "ringbuf", frontend_open=False, busy=False)
+    return {}
+
+
 @QMP.command("chardev-remove")
 def chardev_remove(vm: Vm, arguments: Arguments) -> object:
-    """Remove a character device; those of qshim are all in use."""
+    """Remove a character device that nobody uses."""
     name = str(arguments["id"])
-    labels = {each["label"] for each in query_chardev(vm, {})}  # type: ignore[attr-defined]
-    raise CommandError(f"Chardev '{name}' {'is busy' if name in labels else 'not found'}")
+    if name not in _labels(vm):
+        raise CommandError(f"Chardev '{name}' not found")
+    if name not in vm.chardevs or vm.chardevs[name].busy:
+        raise CommandError(f"Chardev '{name}' is busy")
+    del vm.chardevs[name]
+    vm.rings.pop(name, None)
+    return {}
+
+
+def _ring(vm: Vm, arguments: Arguments) -> Ring:
+    name = str(arguments["device"])
+    if name in vm.rings:
+        return vm.rings[name]
+    if name in _labels(vm):
+        raise CommandError(f"{name} is not a ringbuf device")
+    raise CommandError(f"Device '{name}' not found")
+
+
+@QMP.command("ringbuf-write")
+def ringbuf_write(vm: Vm, arguments: Arguments) -> object:
+    """Put data into a ring buffer."""
+    ring, data = _ring(vm, arguments), str(arguments["data"])
+    if arguments.get("format", "utf8") == "utf8":
+        ring.write(data.encode("utf-8", "surrogatepass"))
+        return {}
+    try:
+        ring.write(b64decode(data, validate=True))
+    except ValueError:
+        raise CommandError(f"Base64 data '{data}' is not valid") from None
+    return {}
+
+
+@QMP.command("ringbuf-read")
+def ringbuf_read(vm: Vm, arguments: Arguments) -> object:
+    """Take data out of a ring buffer."""
+    ring, size = _ring(vm, arguments), arguments["size"]
+    assert isinstance(size, int)
+    if size <= 0:
+        raise CommandError("size must be greater than zero")
+    data = ring.read(size)
+    return data.decode("utf-8", "replace") if arguments.get("format", "utf8") == "utf8" else b64encode(data).decode()
 
 
 @QMP.command("query-yank")
