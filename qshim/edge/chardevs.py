@@ -12,7 +12,7 @@ import os
 import select
 import socket
 import tty
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -37,6 +37,22 @@ class Policy(NamedTuple):
     """A unix socket is for its owner alone; otherwise the umask decides, as in QEMU."""
 
 
+class _Nobody:
+    """Receives what a device without a monitor gets."""
+
+    def received(self, data: bytes, fds: Sequence[int]) -> None:
+        """Never called: such a stream is not started."""
+
+    def pause(self) -> None:
+        """Nothing is written."""
+
+    def resume(self) -> None:
+        """Nothing is written."""
+
+    def lost(self) -> None:
+        """It is closed."""
+
+
 class Backend:
     """One character device. Made closed; *connected* makes who gets the bytes of each connection."""
 
@@ -45,6 +61,7 @@ class Backend:
         self.policy = policy
         self.connected: Callable[[Backend, Callable[[Receiver], Stream]], None] | None = None
         self.first_client = asyncio.Event()
+        self._unused: Stream | None = None
 
     @property
     def filename(self) -> str:
@@ -63,10 +80,19 @@ class Backend:
 
     def close(self) -> None:
         """Open nothing any more and remove what was made."""
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._unused is not None:
+            self._unused.abort()
+            self._unused = None
 
     def _connect(self, make: Callable[[Receiver], Stream]) -> None:
         if self.connected is not None:
             self.connected(self, make)
+        else:
+            # nobody reads it, but the peer is connected
+            self._unused = make(_Nobody())
         self.first_client.set()
 
     def _fail(self, desc: str) -> OptionError:
@@ -87,6 +113,7 @@ class _Terminal(Backend):
         self._connect(lambda receiver: Stream(receiver, reading=0, writing=1, ends=False))
 
     def close(self) -> None:
+        self._hang_up()
         if self._saved is not None:
             import termios
 
@@ -159,6 +186,7 @@ class _Pty(Backend):
         self._connect(lambda receiver: Stream(receiver, reading=ours, writing=ours))
 
     def close(self) -> None:
+        self._hang_up()
         if self._timer is not None:
             self._timer.cancel()
         if self._master >= 0:
@@ -288,6 +316,7 @@ class _Listening(_Socket):
         self._connected_to(client)
 
     def close(self) -> None:
+        self._hang_up()
         if self._socket is None:
             return
         asyncio.get_running_loop().remove_reader(self._socket)
@@ -357,6 +386,7 @@ class _Connecting(_Socket):
             self._connected_to(sock)
 
     def close(self) -> None:
+        self._hang_up()
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
