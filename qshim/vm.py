@@ -55,14 +55,14 @@ class Ring:
     """The bytes of a ring buffer chardev: writing beyond *size* loses the oldest."""
 
     def __init__(self, size: int) -> None:
-        """*size*: bytes, a power of two."""
+        """*size*: bytes, a power of two or 0."""
         self.size = size
         self.data = bytearray()
 
     def write(self, data: bytes) -> None:
         """Add *data* at the end."""
         self.data += data
-        del self.data[: -self.size]
+        del self.data[: max(0, len(self.data) - self.size)]
 
     def read(self, size: int) -> bytes:
         """Take up to *size* of the oldest bytes out."""

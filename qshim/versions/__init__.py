@@ -83,6 +83,12 @@ class Quirks:
     """Properties that a PC gets while it is made, in one release only (7.2: rtc_state; qmp-commands.jsonl)."""
     ospm_lists_cpus: bool = False
     """query-acpi-ospm-status lists CPUs behind the DIMM slots (11.1; qmp-commands.jsonl)."""
+    file_size_is_pages: bool = True
+    """A memory-backend-file has whole pages (10.0; seen)."""
+    small_backing_store: str = (
+        "{} backing store size {:#x} is too small for 'size' option {:#x} plus 'offset' option 0x0"
+    )
+    """A memfd whose size is no whole page (other words before 10.0; seen)."""
 
 
 V10_0 = Quirks("10.0")
@@ -105,6 +111,8 @@ V7_2 = replace(
     no_nmi="this feature or command is not currently supported",
     device_path_word="hotpluggable device",
     device_add_takes_text=True,
+    file_size_is_pages=False,
+    small_backing_store="backing store size {1:#x} does not match 'size' option {2:#x}",
     pc_links=(("rtc_state", "link<isa-device>"),),
     root_objects=("objects", "machine", "chardevs"),
 )

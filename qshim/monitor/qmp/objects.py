@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from os.path import isdir
 from typing import TYPE_CHECKING, Any
 
 from qshim.errors import MemoryModelError
@@ -23,6 +24,7 @@ Arguments = Mapping[str, object]
 
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9._-]*", re.ASCII)
 _SHARED = ("memory-backend-memfd", "memory-backend-shm")
+_HUGE = 2 << 20
 _MOST_NODES = 128
 _HOST_SPACE = 1 << 47
 """Bytes that a process can map."""
@@ -81,6 +83,9 @@ def object_add(vm: Vm, arguments: Arguments) -> object:
     if kind != "iothread" and not kind.startswith("memory-backend-"):
         raise CommandError(f"object-add of {kind} is not modelled by qshim")
     objects = objects_of(vm)
+    context = arguments.get("prealloc-context")
+    if context:
+        raise CommandError(f"Device '{context}' not found", "DeviceNotFound")
     backend = None if kind == "iothread" else _described(kind, name, arguments)
     if objects.child(name) is not None:
         raise CommandError(f"attempt to add duplicate property '{name}' to object (type 'container')")
@@ -137,9 +142,24 @@ def _region(vm: Vm, backend: MemoryBackend, owner: QomObject, arguments: Argumen
     name = f"/objects/{backend.id}" if backend.canonical_name else backend.id
     if backend.size >= _HOST_SPACE:
         raise CommandError(f"cannot set up guest memory '{name}': Cannot allocate memory")
+    page = vm.topology.host_page
+    rounded = -(-backend.size // page) * page
+    if arguments.get("hugetlb"):
+        huge = arguments.get("hugetlbsize", _HUGE)
+        assert isinstance(huge, int)
+        if backend.size % huge:
+            raise CommandError(f"failed to resize memfd to {backend.size}: Invalid argument")
+        raise CommandError(f"{backend.type_name} with hugetlb is not modelled by qshim")
+    if backend.type_name in _SHARED and rounded != backend.size:
+        raise CommandError(vm.quirks.small_backing_store.format(name, backend.size, rounded))
+    if backend.mem_path is not None and rounded != backend.size and vm.quirks.file_size_is_pages:
+        raise CommandError(f"backend '{backend.type_name}' memory size must be multiple of {page >> 10} KiB")
     try:
         if backend.mem_path is None:
             return allocate_ram(vm.topology, name, backend.size, owner=owner)
+        if isdir(backend.mem_path):
+            # QEMU makes a file there and removes its name at once: memory that nobody else can reach
+            return allocate_ram(vm.topology, name, rounded, owner=owner)
         readonly = bool(arguments.get("readonly", False))
         reason = None if readonly else vm.may_write(backend.mem_path)
         if reason is not None:
@@ -149,7 +169,7 @@ def _region(vm: Vm, backend: MemoryBackend, owner: QomObject, arguments: Argumen
         assert isinstance(offset, int)
         assert isinstance(align, int)
         return allocate_ram_from_file(
-            vm.topology, name, backend.size, backend.mem_path, owner=owner, offset=offset, align=align,
+            vm.topology, name, rounded, backend.mem_path, owner=owner, offset=offset, align=align,
             shared=backend.share, readonly=readonly, rom=rom,
         )  # fmt: skip
     except MemoryModelError as error:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from qshim.monitor.qmp.keytable import KeyTable
 from qshim.monitor.qmp.machine import recorded
 from qshim.monitor.qmp.table import QMP
 from qshim.monitor.registry import CommandError
@@ -21,6 +23,7 @@ __all__ = [
 
 Arguments = Mapping[str, object]
 
+_NOT_BASE64 = re.compile("[^A-Za-z0-9+/=]")
 _RING = 65536
 """Bytes of a ring buffer unless it is told otherwise."""
 _SOCKETS = ("unix:", "tcp:", "telnet:", "disconnected:", "websocket:")
@@ -29,11 +32,14 @@ _SOCKETS = ("unix:", "tcp:", "telnet:", "disconnected:", "websocket:")
 @QMP.command("query-chardev")
 def query_chardev(vm: Vm, arguments: Arguments) -> object:
     """The character devices: those that are served, and those of the recorded machine."""
-    served = [
-        {"label": c.label, "filename": c.filename, "frontend-open": c.frontend_open} for c in vm.chardevs.values()
-    ]
-    machines = recorded(vm, "query-chardev") if vm.recorded("query-chardev") is not None else []
-    return [*served, *(each for each in machines if each["label"] not in vm.chardevs)]
+    found = {each["label"]: each for each in (recorded(vm, "query-chardev") if vm.recorded("query-chardev") else ())}
+    for c in vm.chardevs.values():
+        found[c.label] = {"label": c.label, "filename": c.filename, "frontend-open": c.frontend_open}
+    table = KeyTable()
+    for label in found:
+        table.insert(label)
+    # QEMU makes the list from its end
+    return [found[label] for label in reversed(tuple(table))]
 
 
 def _labels(vm: Vm) -> set[str]:
@@ -48,14 +54,16 @@ def chardev_add(vm: Vm, arguments: Arguments) -> object:
     kind, data = backend["type"], backend["data"]
     if name in _labels(vm):
         raise CommandError(f"Chardev with id '{name}' already exists")
+    if "logfile" in data:
+        raise CommandError("chardev-add with logfile is not modelled by qshim")
     if kind in ("ringbuf", "memory"):
         size = data.get("size", _RING)
-        if size <= 0 or size & (size - 1):
+        if size & (size - 1):
             raise CommandError(f"Failed to add chardev '{name}': size of ringbuf chardev must be power of two")
         vm.rings[name] = Ring(size)
     elif kind != "null":
         raise CommandError(f"chardev-add of {kind} is not modelled by qshim")
-    vm.chardevs[name] = Chardev(name, "null" if kind == "null" else "ringbuf", frontend_open=False, busy=False)
+    vm.chardevs[name] = Chardev(name, kind, frontend_open=False, busy=False)
     return {}
 
 
@@ -89,9 +97,12 @@ def ringbuf_write(vm: Vm, arguments: Arguments) -> object:
         ring.write(data.encode("utf-8", "surrogatepass"))
         return {}
     try:
-        ring.write(b64decode(data, validate=True))
+        if _NOT_BASE64.search(data):
+            raise ValueError
+        # what is no whole group of four is dropped
+        ring.write(b64decode(data[: len(data) // 4 * 4], validate=True))
     except ValueError:
-        raise CommandError(f"Base64 data '{data}' is not valid") from None
+        raise CommandError("Base64 data contains invalid characters") from None
     return {}
 
 

@@ -35,7 +35,7 @@ _BACKEND = {
 }  # fmt: skip
 _PC = {"acpi-device": "link<hotplug-handler>", "rtc-time": "struct tm", "smram": "link<memory-region>"}
 """What a PC gets while it is made, beyond what its type lists (seen on 7.2, 10.0 and 11.1)."""
-_UNSETTABLE = {"size", "host-nodes", "policy", "share", "prealloc-threads"}
+_POLICIES = ("default", "preferred", "bind", "interleave")
 
 
 def resolved(vm: Vm, path: str, *, ambiguous: bool = True) -> QomObject:
@@ -210,7 +210,12 @@ def qom_set(vm: Vm, arguments: Arguments) -> object:
                 raise CommandError(f"Invalid parameter type for '{name}', expected: boolean")
             setattr(backend, name, value)
             return {}
-        if name in _UNSETTABLE:
+        if name in ("policy", "host-nodes", "prealloc-threads"):
+            _set_policy(backend, name, value)
+            return {}
+        if name in ("share", "reserve"):
+            raise CommandError("cannot change property value")
+        if name == "size":
             raise CommandError(f"cannot change property {name} of {backend.type_name} ")
     if name == "type" or here.child(name) is not None or (here.type_name == "memory-region" and name in _REGION):
         raise CommandError(f"Property '{here.type_name}.{name}' is not writable")
@@ -218,6 +223,28 @@ def qom_set(vm: Vm, arguments: Arguments) -> object:
     if error.desc.endswith("' not found"):
         raise error
     raise CommandError(f"qom-set of '{name}' of {here.path} ({here.type_name}) is not modelled by qshim")
+
+
+def _set_policy(backend: MemoryBackend, name: str, value: object) -> None:
+    """Set what concerns where the host takes memory from."""
+    if name == "policy":
+        if not isinstance(value, str):
+            raise CommandError("Invalid parameter type for 'policy', expected: string")
+        if value not in _POLICIES:
+            raise CommandError(f"Parameter 'policy' does not accept value '{value}'")
+        backend.policy = value
+    elif name == "host-nodes":
+        if not isinstance(value, list):
+            raise CommandError("Invalid parameter type for 'host-nodes', expected: array")
+        if any(type(node) is not int or not 0 <= node < 128 for node in value):
+            raise CommandError("qom-set of 'host-nodes' takes a list of node numbers here")
+        backend.host_nodes = tuple(sorted(set(value)))
+    elif type(value) is not int:
+        raise CommandError(f"Parameter '{name}' expects uint64")
+    elif value <= 0:
+        raise CommandError(f"property '{name}' of {backend.type_name} doesn't take value '{value}'")
+    else:
+        backend.prealloc_threads = value
 
 
 @QMP.command("qom-list-types")
@@ -264,6 +291,8 @@ def device_add(vm: Vm, arguments: Arguments) -> object:
         raise CommandError("Parameter 'driver' is missing")
     known = qom_types(vm.quirks.label, vm.target)
     if known is not None:
+        if isinstance(driver, bool):
+            driver = "on" if driver else "off"
         row = known.by_name.get(str(driver))
         if row is None or not known.implements(str(driver), "device"):
             raise CommandError(f"'{driver}' is not a valid device model name")
@@ -281,6 +310,8 @@ def device_add(vm: Vm, arguments: Arguments) -> object:
 def device_del(vm: Vm, arguments: Arguments) -> object:
     """Find the device as QEMU does; qshim unplugs none."""
     name = str(arguments["id"])
+    if not name:
+        raise CommandError(f" is not a {vm.quirks.device_path_word}")
     if not name.startswith("/"):
         objects_of(vm)
         found = vm.qom.at(f"machine/peripheral/{name}") if vm.qom is not None and name else None
