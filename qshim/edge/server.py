@@ -8,16 +8,17 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from qshim.argv import CommandLine, Monitor, OptionError
 from qshim.edge.chardevs import Backend, Policy, backend
 from qshim.edge.stream import Receiver, Stream
-from qshim.monitor.hmp.session import HmpSession
-from qshim.monitor.hmp.table import Monitor as HumanMonitor
 from qshim.monitor.hmp.telnet import OFFER, TelnetFilter
 from qshim.monitor.qmp.session import QmpMonitor, QmpSession
 from qshim.vm import Chardev, Vm
+
+if TYPE_CHECKING:
+    from qshim.monitor.hmp.table import Monitor as HumanMonitor
 
 __all__ = ["Connection", "Faults", "Server", "log_to_stderr"]
 
@@ -60,6 +61,9 @@ class Connection:
         if seat.control is not None:
             self.session = QmpSession(server.vm, self._send, pretty=seat.monitor.pretty, monitor=seat.control)
         else:
+            # most machines have no human monitor, and a greeting waits for what is imported
+            from qshim.monitor.hmp.session import HmpSession
+
             self.session = HmpSession(server.vm, self._send, monitor=seat.human, telnet=telnet)
 
     def start(self) -> None:
@@ -123,7 +127,11 @@ class _Seat:
     def __init__(self, monitor: Monitor, *, oob: bool) -> None:
         self.monitor = monitor
         self.control = QmpMonitor(oob=oob) if monitor.control else None
-        self.human = None if monitor.control else HumanMonitor()
+        self.human: HumanMonitor | None = None
+        if not monitor.control:
+            from qshim.monitor.hmp.table import Monitor as HumanMonitor
+
+            self.human = HumanMonitor()
 
 
 class Server:

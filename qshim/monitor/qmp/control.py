@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from qshim.monitor.qmp.extensions import schema_for
 from qshim.monitor.qmp.table import QMP
 from qshim.monitor.registry import CommandError
 
 if TYPE_CHECKING:
+    from qshim.monitor.schema import Schema
     from qshim.vm import Vm
 
 __all__ = [
@@ -20,6 +20,13 @@ __all__ = [
 Arguments = Mapping[str, object]
 
 _NO_UUID = "00000000-0000-0000-0000-000000000000"
+
+
+def _schema(vm: Vm) -> Schema:
+    # the greeting needs query-version and nothing else of this file
+    from qshim.monitor.qmp.extensions import schema_for
+
+    return schema_for(vm)
 
 
 @QMP.command("query-version")
@@ -64,19 +71,19 @@ def query_target(vm: Vm, arguments: Arguments) -> object:
 @QMP.command("query-commands")
 def query_commands(vm: Vm, arguments: Arguments) -> object:
     """Everything that this QEMU binary advertises, in its order, modelled here or not."""
-    return [{"name": name} for name in schema_for(vm).command_names()]
+    return [{"name": name} for name in _schema(vm).command_names()]
 
 
 @QMP.command("query-qmp-schema")
 def query_qmp_schema(vm: Vm, arguments: Arguments) -> object:
     """The schema of this QEMU binary."""
-    return schema_for(vm).entities
+    return _schema(vm).entities
 
 
 @QMP.command("query-command-line-options")
 def query_command_line_options(vm: Vm, arguments: Arguments) -> object:
     """The groups of options and their parameters; of one group, with `option`."""
-    groups = schema_for(vm).command_line_options
+    groups = _schema(vm).command_line_options
     if "option" not in arguments:
         return groups
     found = [group for group in groups if group["option"] == arguments["option"]]

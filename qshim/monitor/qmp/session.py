@@ -15,22 +15,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from qshim.monitor.json import JsonError, Scanner, dumps
 from qshim.monitor.json.writer import hash_order
-from qshim.monitor.qmp import families
 from qshim.monitor.qmp.control import query_version
-from qshim.monitor.qmp.extensions import schema_for
 from qshim.monitor.qmp.table import QMP
 from qshim.monitor.registry import CommandError
-from qshim.monitor.schema import Schema
 
 if TYPE_CHECKING:
     from qshim.events import Event
+    from qshim.monitor.schema import Schema
     from qshim.monitor.schema.visit import Visitor
     from qshim.vm import Vm
 
 __all__ = ["QmpMonitor", "QmpSession"]
-
-# imported for the rows they enter
-_FAMILIES = families
 
 _QUEUE = 8
 """Requests that may wait while another is carried out; then QEMU reads no further (monitor.md 1.9)."""
@@ -191,6 +186,8 @@ class QmpSession:
     @property
     def _schema(self) -> Schema:
         if self._known is None:
+            from qshim.monitor.qmp.extensions import schema_for
+
             self._known = schema_for(self._vm)
         return self._known
 
@@ -204,6 +201,9 @@ class QmpSession:
         entity = self._schema.command(name)
         if entity is None:
             raise CommandError(f"The command {name} has not been found", "CommandNotFound")
+        # not before the first command: the greeting waits for none of them
+        from qshim.monitor.qmp import families  # noqa: F401
+
         row = QMP.find(name)
         visitor = None if row is not None and row.own_checks else self._schema.visitor(name)
         plan = _Plan(visitor, None if row is None else row.handler, bool(entity.get("allow-oob")))
