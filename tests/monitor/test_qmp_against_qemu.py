@@ -50,7 +50,8 @@ def chardevs() -> list[Step]:
     written = [("0123456789", "utf8"), ("?", "base64"), ("w6k", "base64"), ("w6k=", "base64"), ("é", "utf8")]
     return [
         added("r", "ringbuf", size=8), added("r", "null"), added("r0", "ringbuf", size=0),
-        added("x", "ringbuf", size=9), added("m", "memory"), added("", "null"), added("n", "null"), ("query-chardev", {}),
+        added("x", "ringbuf", size=9), added("m", "memory"), added("", "null"), added("n", "null"),
+        ("query-chardev", {}),
         *(("ringbuf-write", {"device": "r", "data": data, "format": form}) for data, form in written),
         *(("ringbuf-read", {"device": "r", "size": size}) for size in (3, 0, -1, 4, 1, 100)),
         ("ringbuf-read", {"device": "n", "size": 1}), ("ringbuf-read", {"device": "z", "size": 1}),

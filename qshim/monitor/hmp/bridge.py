@@ -18,11 +18,11 @@ def ask(vm: Vm, command: str, arguments: Mapping[str, object] | None = None) -> 
 
     :raises CommandError: it fails, or is not modelled.
     """
-    # QMP has human-monitor-command, so it imports HMP
-    import qshim.monitor.qmp.session as _session
+    # not at start-up: QMP has human-monitor-command, so it imports HMP
+    import qshim.monitor.qmp.families as _families  # for the rows they enter
     from qshim.monitor.qmp.table import QMP
 
-    del _session
+    del _families
     row = QMP.find(command)
     if row is None:
         raise CommandError(f"{command} is not modelled by qshim")
