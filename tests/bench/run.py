@@ -137,6 +137,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
+        # an installed package has its byte code; a checkout may be told to keep none
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = os.path.join(scratch, "bytecode")
         machine = ["-machine", args.machine, "-nodefaults", "-display", "none", "-S"]
         recording = args.recording
         if recording is None:
