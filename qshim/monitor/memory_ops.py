@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Found", "NoAnswer", "chunks", "create", "find_ram", "is_memory", "memsave", "physical", "pmemsave", "reached",
-    "store", "system", "unanswering", "virtual_is_physical",
+    "store", "stretch", "system", "unanswering", "virtual_is_physical",
 ]  # fmt: skip
 
 _CHUNK = 1 << 20
@@ -103,6 +103,15 @@ def physical(space: AddressSpace, addr: int, length: int) -> bytes | None:
         raise NoAnswer(f"qshim does not model the registers of '{silent.name}', which answers at {addr:#x}")
     data, result = read(space, addr, length)
     return data if result is MemTxResult.OK else None
+
+
+def stretch(space: AddressSpace, addr: int, length: int) -> bytes:
+    """The bytes from *addr* that are memory of one range, *length* at most; none where there is no memory."""
+    found = space.view.find(addr) if addr < _SPACE else None
+    if found is None or not is_memory(found.region):
+        return b""
+    data, result = read(space, addr, min(length, found.start + found.size - addr))
+    return data if result is MemTxResult.OK else b""
 
 
 def find_ram(vm: Vm, addr: int) -> Found:

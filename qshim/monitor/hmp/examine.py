@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from qshim.monitor.hmp.arguments import Format
 from qshim.monitor.hmp.table import HMP, Call, plain_errors
-from qshim.monitor.memory_ops import chunks, find_ram, physical, reached, system, virtual_is_physical
+from qshim.monitor.memory_ops import chunks, find_ram, physical, reached, stretch, system, virtual_is_physical
 from qshim.monitor.registry import CommandError
 
 __all__ = ["gpa2hpa", "gpa2hva", "gva2gpa", "print_", "shown_char", "sum_", "x", "xp"]
 
 _UNTRANSLATED = "qshim holds no CPU state, so it cannot translate virtual addresses"
 _MOST = 16 << 20
+_AHEAD = 64 << 10
+"""Bytes that are read at once."""
 _WORD = 1 << 64
 
 
@@ -84,21 +86,35 @@ def _dump(call: Call, digits: int, virtual: bool = False) -> str:
     order = "big" if call.vm.topology.big_endian else "little"
     octal_apart = call.vm.quirks.octal_zero_apart
     out: list[str] = []
+    # most memory is zeros, so most lines say the same
+    shown: dict[bytes, str] = {}
+    ahead, at = b"", 0
     while length > 0:
         here = min(length, line)
         out.append(f"{addr:0{digits}x}:")
         try:
-            place = reached(call.vm, addr) if virtual else addr
-            data = physical(space, place, here) if space is not None else None
+            if at + here > len(ahead):
+                place = reached(call.vm, addr) if virtual else addr
+                ahead, at = (b"", 0) if space is None else (stretch(space, place, min(length, _AHEAD)), 0)
+            if at + here <= len(ahead):
+                data: bytes | None = ahead[at : at + here]
+                at += here
+            else:
+                ahead, at = b"", 0
+                data = physical(space, place, here) if space is not None else None
         except CommandError as error:
             out.append(f" {error.desc}\n")
             break
         if data is None:
             out.append(" Cannot access memory\n")
             break
-        values = [int.from_bytes(data[at : at + size], order) for at in range(0, here, size)]  # type: ignore[arg-type]
-        out.extend(f" {_value(value, form, size, octal_apart)}" for value in values)
-        out.append("\n")
+        text = shown.get(data)
+        if text is None:
+            values = [int.from_bytes(data[i : i + size], order) for i in range(0, here, size)]  # type: ignore[arg-type]
+            text = "".join(f" {_value(value, form, size, octal_apart)}" for value in values) + "\n"
+            if len(shown) < _AHEAD:
+                shown[data] = text
+        out.append(text)
         addr = (addr + here) % _WORD
         length -= here
     return "".join(out)
