@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["Understood", "perform", "run", "understand"]
 
 
+_MOST_LINES = 256
+"""Spellings of lines whose text is kept; a client that makes up ever new ones gets no more."""
+
+
+def _no_lines() -> dict[str, str]:
+    return {}
+
+
 class Understood(NamedTuple):
     """A command line: *name* is the catalogue's (`info mtree`, `quit|q`), *typed* the words as they stand there."""
 
@@ -34,13 +42,19 @@ def run(vm: Vm, line: str, monitor: Monitor | None = None) -> str:
     """
     # QEMU's strings end at a NUL
     line = line.partition("\0")[0]
+    stable = vm.kept("hmp lines", _no_lines)
+    if line in stable:
+        return stable[line]
     try:
         found = understand(vm, line)
         if found is None:
             return ""
         row = _row(found)
         if row is not None and row.stable:
-            return vm.kept(("hmp", found.name, *found.arguments.items()), lambda: _crlf(perform(vm, found)))
+            text = vm.kept(("hmp", found.name, *found.arguments.items()), lambda: _crlf(perform(vm, found)))
+            if len(stable) < _MOST_LINES:
+                stable[line] = text
+            return text
         return _crlf(perform(vm, found, monitor))
     except LineError as error:
         return _crlf(str(error))
