@@ -372,32 +372,27 @@ class MemoryRegion:
 
     def set_readonly(self, readonly: bool) -> None:
         """Let everything seen through this region be read-only."""
-        if readonly != self.readonly:
-            with self.topology.transaction():
-                self.readonly = readonly
-                self._mark_whole()
+        self._set("readonly", readonly)
 
     def set_nonvolatile(self, nonvolatile: bool) -> None:
         """Let everything seen through this region count as non-volatile."""
-        if nonvolatile != self.nonvolatile:
-            with self.topology.transaction():
-                self.nonvolatile = nonvolatile
-                self._mark_whole()
+        self._set("nonvolatile", nonvolatile)
 
     def set_unmergeable(self, unmergeable: bool) -> None:
         """Keep ranges seen through this region apart even where they are contiguous (QEMU 8.2 and later)."""
-        if unmergeable != self.unmergeable:
-            with self.topology.transaction():
-                self.unmergeable = unmergeable
-                self._mark_whole()
+        self._set("unmergeable", unmergeable)
 
     def set_romd_mode(self, romd_mode: bool) -> None:
         """ROM devices: read directly (on) or through ops (off)."""
         if not self.rom_device:
             raise MemoryModelError(f"'{self.name}' has no romd mode: it is not a ROM device")
-        if romd_mode != self.romd_mode:
+        self._set("romd_mode", romd_mode)
+
+    def _set(self, flag: str, value: bool) -> None:
+        """Change a flag that every range seen through this region carries."""
+        if getattr(self, flag) != value:
             with self.topology.transaction():
-                self.romd_mode = romd_mode
+                setattr(self, flag, value)
                 self._mark_whole()
 
     def set_vga_logging(self, on: bool) -> None:
