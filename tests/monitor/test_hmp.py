@@ -157,7 +157,10 @@ def test_the_last_format_is_that_of_the_machine() -> None:
         ("p 5\0x", "0x5\r\n"),
         ("p " + "-" * 100000 + "5", "0x5\r\n"),
         ("x/400000000xb 0", "qshim prints 16 MiB at once, not more\r\n"),
-        ("xp 0xfee00000", "fee00000: qshim does not model the registers of 'apic-msi', which answers at 0xfee00000\r\n"),
+        (
+            "xp 0xfee00000",
+            "fee00000: qshim does not model the registers of 'apic-msi', which answers at 0xfee00000\r\n",
+        ),
         ("i/b 0x3000", "portb[0x3000] = 0xff\r\n"),
         ("o/b 0x3000 1", ""),
         ("o/b 0x80 1", ""),

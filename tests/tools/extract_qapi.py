@@ -75,7 +75,7 @@ def main() -> int:
 def extract(label: str, target: str, binary: Sequence[str]) -> None:
     """Ask one QEMU everything and write its files."""
     version, schema, options, machines = (
-        reply.get("return")
+        reply["return"]
         for reply in ask(
             binary,
             [
