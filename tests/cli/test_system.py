@@ -236,3 +236,29 @@ def test_recordings_of_the_drop_ins_are_served(path: Path, monkeypatch: pytest.M
     found = machines.find(parse(words, label, target), target, label)
     assert found == find(str(path))
     assert not list(verify(found, rebuild(found)))
+
+
+SHIPPED = sorted((Path(system.__file__).parents[1] / "data" / "recordings").glob("*/*/*.qrec.xz"))
+
+
+def test_every_shipped_recording_is_found_by_its_machine_type() -> None:
+    from qshim.argv import parse
+    from qshim.cli import machines
+
+    for path in SHIPPED[::7]:
+        label, target = path.parts[-3:-1]
+        name = path.name.removesuffix(".qrec.xz")
+        assert machines.find(parse(["-M", name], label, target), target, label).machine == name
+
+
+@pytest.mark.parametrize("label", KNOWN)
+async def test_the_machines_of_arm_are_those_of_aarch64(label: str) -> None:
+    from qshim.argv import parse
+    from qshim.cli import machines
+    from qshim.edge.capture import capture_started
+    from tests.support.oracle import needs
+
+    real = (await capture_started(needs(label, "arm"), ["-M", "virt"])).recording
+    ours = machines.find(parse(["-M", "virt"], label, "arm"), "arm", label)
+    for command in ("info mtree -o -D", "info mtree -f -d -o", "info ramblock", "info qom-tree", "info qtree"):
+        assert ours.hmp.get(command) == real.hmp.get(command), command
