@@ -437,7 +437,10 @@ def _serial(line: CommandLine, reader: _Reader, word: str, value: str) -> Comman
     """A serial or parallel port stays where it is; nothing ever comes out of it."""
     if value == "none":
         return line._replace(layout=(*line.layout, f"{word} none"))
-    if value in ("null", "vc", "stdio", "mon:stdio") or value.partition(":")[0] in ("file", "chardev"):
+    if value.startswith("mon:"):
+        own = value.removeprefix("mon:")
+        raise OptionError(f"{word} {value}: qshim puts a monitor on a device of its own; use -monitor {own}")
+    if value in ("null", "vc", "stdio") or value.partition(":")[0] in ("file", "chardev"):
         return line
     try:
         parse_short(word, value, "serial", reader.dialect)

@@ -148,6 +148,8 @@ SHORT = "unix:q.sock,server=on,foo=1"
         (["-m", "-5"], ["-m -5: Value '-5' is out of range for parameter 'size'"]),
         (["-M", "q35,nvdimm"], ["-M q35,nvdimm: Expected '=' after parameter 'nvdimm'"]),
         (["-display", "foo"], ["-display foo: Parameter 'type' does not accept value 'foo'"]),
+        (["-serial", "mon:stdio"],
+         ["-serial mon:stdio: qshim puts a monitor on a device of its own; use -monitor stdio"]),
         (["-nographic", "-daemonize"], ["-nographic cannot be used with -daemonize"]),
         (["-uuid", "1234"], ["-uuid 1234: failed to parse UUID string: wrong format"]),
         (["-name", "a,foo=1"], ["-name a,foo=1: Invalid parameter 'foo'"]),
