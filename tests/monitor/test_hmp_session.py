@@ -77,24 +77,28 @@ def real(binary: str) -> Iterator[Path]:
             process.wait()
 
 
-def typed(path: Path, keys: bytes) -> bytes:
+def typed(path: Path, keys: bytes, number: int) -> bytes:
     """What the QEMU at *path* sends to somebody who connects, types *keys* and waits for the last answer."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(20)
         client.connect(str(path))
         client.sendall(keys)
-        client.sendall(MARK)
+        client.sendall(mark(number))
         data = b""
-        while not data.endswith(LAST):
+        last = b"p/d %d\x1b[K\r\n%d\r\n(qemu) " % (number, number)
+        while not data.endswith(last):
             piece = client.recv(1 << 16)
             assert piece, f"QEMU closed after {data[-200:]!r}"
             data += piece
     return data
 
 
-# ends whatever the keys left on the line, and asks for an answer that nothing else gives
-MARK = b"\x1bz\x1bz\x05\np 987654321\np/d 'x'\n"
-LAST = b"p/d 'x'\x1b[K\r\n120\r\n(qemu) "
+def mark(number: int) -> bytes:
+    """Ends whatever the keys left on the line, and asks for an answer that nothing else gives.
+
+    Another number each time: keys may fetch an earlier one back from the history.
+    """
+    return b"\x1bz\x1bz\x05\np 987654321\np/d %d\n" % number
 
 
 @pytest.mark.parametrize("dialect", versions.KNOWN)
@@ -105,15 +109,15 @@ def test_keys_as_real_qemu(dialect: str) -> None:
     monitor = Monitor()
     soups = [b"".join(rng.choices(KEYS, k=rng.randrange(1, 30))) for _ in range(60)]
     with real(binary) as path:
-        for keys in [*SCRIPTS, *soups]:
+        for number, keys in enumerate([*SCRIPTS, *soups], 1000000):
             # one QEMU, one monitor: history goes on from connection to connection on both sides
-            expected = typed(path, b"p/d 0\n" + keys)
+            expected = typed(path, b"p/d 0\n" + keys, number)
             for step in (0, 1):
                 sent: list[bytes] = []
                 begun = Monitor(history=list(monitor.history))
                 session = HmpSession(vm, sent.append, monitor=begun)
                 session.start()
-                data = b"p/d 0\n" + keys + MARK
+                data = b"p/d 0\n" + keys + mark(number)
                 for at in range(0, len(data), step or len(data)):
                     session.receive(data[at : at + (step or len(data))])
                 assert b"".join(sent) == expected, keys

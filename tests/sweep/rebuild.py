@@ -79,7 +79,7 @@ def cases_of(path: Path) -> Iterator[Case]:
         yield check(name, load(path))
         return
     capture = json.loads(path.read_bytes())
-    if capture.get("outcome") != "ok":
+    if not isinstance(capture, dict) or capture.get("outcome") != "ok":
         return
     processes = [capture]
     second = (capture.get("second_run") or {}).get("hmp")
