@@ -44,6 +44,14 @@ def test_support_matrix_counts_the_recordings() -> None:
         assert f"| {version} | {counts[0]} | {counts[1]} | {counts[2]} |" in README
 
 
+def test_commands_with_a_behaviour_are_listed() -> None:
+    from qshim.monitor.qmp import families  # noqa: F401
+    from qshim.monitor.qmp.table import QMP
+
+    listed = README.partition("The QMP commands with a behaviour:")[2].partition(".\n")[0]
+    assert re.findall(r"`([^`]+)`", listed) == sorted(QMP)
+
+
 def test_scripts_that_it_names_are_there() -> None:
     for script in set(re.findall(r"(?:\./)?((?:examples|tests)/\w+\.sh)", README)):
         assert os.access(ROOT / script, os.X_OK), script
