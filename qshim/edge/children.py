@@ -45,7 +45,8 @@ async def side_by_side(
             )
             running.add(child.pid)
             try:
-                out, err = await asyncio.wait_for(child.communicate(), limit_seconds)
+                async with asyncio.timeout(limit_seconds):
+                    out, err = await child.communicate()
             except TimeoutError:
                 out, err = b"", f"did not end within {limit_seconds:g} s".encode()
             finally:

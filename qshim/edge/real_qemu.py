@@ -108,7 +108,9 @@ class RealQemu:
 
     async def _ask(self, name: str, command: str, arguments: Mapping[str, object] | None) -> object:
         try:
-            return await asyncio.wait_for(self._client.execute(command, arguments), self._answer_seconds)
+            # not wait_for: in Python 3.11 it can swallow a cancellation that comes with the answer
+            async with asyncio.timeout(self._answer_seconds):
+                return await self._client.execute(command, arguments)
         except ExecuteError as error:
             raise Refused(name, error.error_class, str(error)) from error
         except TimeoutError:
@@ -143,7 +145,8 @@ async def started(
             process = _Process(path, argv, theirs.fileno())
         client = QMPClient("qshim")
         try:
-            await asyncio.wait_for(client.connect(ours), _START_SECONDS)
+            async with asyncio.timeout(_START_SECONDS):
+                await client.connect(ours)
         except TimeoutError:
             raise CompareError(
                 f"{who} did not greet within {_START_SECONDS:g} s; does an option make it wait for a connection?"
@@ -177,7 +180,8 @@ async def attached(address: str, *, answer_seconds: float = ANSWER_SECONDS) -> A
     client = QMPClient("qshim")
     try:
         try:
-            await asyncio.wait_for(client.connect(parsed), _GREETING_SECONDS)
+            async with asyncio.timeout(_GREETING_SECONDS):
+                await client.connect(parsed)
         except TimeoutError:
             raise CompareError(
                 f"the monitor at {address} did not greet within {_GREETING_SECONDS:g} s; "
@@ -264,7 +268,8 @@ class _Process:
 async def _close(client: QMPClient) -> None:
     # the reason for a broken connection was told already; here it only has to end
     with contextlib.suppress(Exception, asyncio.TimeoutError):
-        await asyncio.wait_for(client.disconnect(), 5)
+        async with asyncio.timeout(5):
+            await client.disconnect()
 
 
 def _reason(error: BaseException) -> str:
