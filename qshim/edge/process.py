@@ -19,6 +19,7 @@ from qshim.vm import Vm
 
 __all__ = ["serve"]
 
+_LISTEN_SECONDS = 0.5
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _Ready = Callable[[], None]
 
@@ -52,19 +53,32 @@ def _log_file(path: str) -> None:
 
 async def _serve(vm: Vm, line: CommandLine, policy: Policy, program: str, ready: _Ready) -> None:
     loop = asyncio.get_running_loop()
-    # asyncio would not tell who sent the signal
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    ended = threading.Event()
 
     def told(info: signal.struct_siginfo) -> None:
         print(f"{program}: terminating on signal {info.si_signo}{_sender(info)}", file=sys.stderr, flush=True)
         vm.shutdown("host-signal")
 
     def listen() -> None:
-        info = signal.sigwaitinfo(_SIGNALS)
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(told, info)
+        while not ended.is_set():
+            info = signal.sigtimedwait(_SIGNALS, _LISTEN_SECONDS)
+            if info is not None:
+                with suppress(RuntimeError):
+                    loop.call_soon_threadsafe(told, info)
+                return
 
+    # asyncio would not tell who sent the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     threading.Thread(target=listen, daemon=True).start()
+    try:
+        await _run(vm, line, policy, program, ready)
+    finally:
+        # whoever called us in their own process gets their signals back
+        ended.set()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+async def _run(vm: Vm, line: CommandLine, policy: Policy, program: str, ready: _Ready) -> None:
     server = Server(vm, line, policy, program=program)
     await server.start()
     ready()
