@@ -76,6 +76,13 @@ class QomObject:
         self._children[name] = child
         return child
 
+    def add_numbered(self, name: str, child: QomObject) -> QomObject:
+        """Hang *child* below this object as `NAME[N]` with the lowest N that is free (QEMU's `NAME[*]`)."""
+        number = 0
+        while f"{name}[{number}]" in self._children:
+            number += 1
+        return self.add_child(f"{name}[{number}]", child)
+
     def remove_child(self, child: QomObject) -> None:
         """Take *child* out of the tree, with everything below it.
 

@@ -1,0 +1,227 @@
+"""Board: what devices find when they are plugged in: memory, ports, the object tree, firmware, defaults.
+
+Boards (qshim.machines) fill it; devices only know this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from qshim.devices.qdev import Bus, Device
+from qshim.memory import AddressSpace, MemoryRegion, MemoryRegionOps, Topology
+from qshim.memory.allocate import allocate_ram, allocate_resizeable_ram, allocate_rom, allocate_rom_device
+from qshim.qom import MemoryBackend, QomObject
+from qshim.units import SPACE
+
+if TYPE_CHECKING:
+    from qshim.memory.hostmem import HostSource
+    from qshim.versions import Quirks
+
+__all__ = ["Board"]
+
+IO_SPACE = 0x10000
+
+
+class Board:
+    """The surroundings of a machine's devices.
+
+    :param machine_type: QOM type of the machine object (`pc-q35-11.1-machine`).
+    :param firmware: returns the bytes of a firmware file by name, None where there is none.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        quirks: Quirks,
+        machine_type: str,
+        *,
+        target: str = "x86_64",
+        firmware: Callable[[str], bytes | None] = lambda name: None,
+        ports: bool = True,
+    ) -> None:
+        self.topology = topology
+        self.quirks = quirks
+        self.target = target
+        self.firmware = firmware
+        self.root = QomObject.root()
+        for name in quirks.root_objects:
+            self.root.add_child(name, QomObject(machine_type if name == "machine" else "container"))
+        machine, objects = self.root.child("machine"), self.root.child("objects")
+        assert machine is not None
+        assert objects is not None
+        self.machine, self.objects = machine, objects
+        self.unattached = machine.add_child("unattached", QomObject("container"))
+        self.peripheral = machine.add_child("peripheral", QomObject("container"))
+        self.peripheral_anon = machine.add_child("peripheral-anon", QomObject("container"))
+        self.sysbus = Bus(self, "System")
+        self.unattached.add_child("sysbus", self.sysbus)
+        self.backends: dict[str, MemoryBackend] = {}
+        self.warnings: list[str] = []
+        """What QEMU prints on stderr while it starts, without `warning: `."""
+        self.globals: list[tuple[str, str, str]] = []
+        """(type, property, value) that hold for every device of a type or its descendants, the last one wins."""
+        self.descends: Callable[[str, str], bool] = lambda name, parent: name == parent
+        """Whether a type is another one or descends from it."""
+        self.devices: list[Device] = []
+        """Realized devices in order."""
+        self.completed = False
+        """Machine-done has passed: devices that come now are hot-plugged."""
+        self.pci_buses: list[Bus] = []
+        """Root PCI buses, the oldest first."""
+        self.on_device_deleted: Callable[[Device, str], None] = lambda device, path: None
+        """Told of a device (and the path it had) that an unplug has removed."""
+        self.system = self.container("system", SPACE)
+        self.ports = self.io("io", IO_SPACE)
+        self.memory_space = self.space(self.system, "memory")
+        self.io_space = self.space(self.ports, "I/O")
+
+    # --- regions: each has its place in the object tree (NAME[N] below its parent) ---
+
+    def placed(self, region: MemoryRegion, *, in_tree: bool = True) -> MemoryRegion:
+        """Give *region* its QOM child `NAME[N]` below its parent, or below /machine/unattached."""
+        if in_tree and region.name is not None:
+            parent = region.parent
+            where = parent if isinstance(parent, QomObject) else self.unattached
+            kind = "iommu-memory-region" if region.is_iommu else "memory-region"
+            where.add_numbered(region.name.replace("/", "\\x2f"), QomObject(kind))
+        if isinstance(region.owner, Device):
+            region.owner.regions.append(region)
+        return region
+
+    def container(
+        self, name: str, size: int, owner: QomObject | None = None, *, parent: QomObject | None = None
+    ) -> MemoryRegion:
+        """A region that only holds others."""
+        return self.placed(MemoryRegion(self.topology, name, size, owner=owner, parent=parent))
+
+    def io(
+        self,
+        name: str,
+        size: int,
+        owner: QomObject | None = None,
+        ops: MemoryRegionOps | None = None,
+        *,
+        parent: QomObject | None = None,
+    ) -> MemoryRegion:
+        """Registers; without *ops* they accept nothing."""
+        return self.placed(MemoryRegion.io(self.topology, name, size, ops, owner=owner, parent=parent))
+
+    def alias(
+        self, name: str, target: MemoryRegion, offset: int, size: int, owner: QomObject | None = None
+    ) -> MemoryRegion:
+        """A window on *target*."""
+        return self.placed(MemoryRegion.alias_of(self.topology, name, target, offset, size, owner=owner))
+
+    def ram(
+        self,
+        name: str,
+        size: int,
+        owner: QomObject | None = None,
+        *,
+        block: str | None = None,
+        readonly: bool = False,
+        source: HostSource | None = None,
+    ) -> MemoryRegion:
+        """RAM (or ROM) on a new block, which is called *block* (None: it has no name)."""
+        if readonly:
+            region = allocate_rom(self.topology, name, size, owner=owner)
+        else:
+            region = allocate_ram(self.topology, name, size, owner=owner, source=source)
+        if block is not None and region.ram_block is not None:
+            self.topology.ram.register(region.ram_block, block)
+        return self.placed(region)
+
+    def rom_device(
+        self, name: str, size: int, ops: MemoryRegionOps, owner: QomObject | None = None, *, block: str | None = None
+    ) -> MemoryRegion:
+        """Flash and its like."""
+        region = allocate_rom_device(self.topology, name, size, ops, owner=owner)
+        if block is not None and region.ram_block is not None:
+            self.topology.ram.register(region.ram_block, block)
+        return self.placed(region)
+
+    def resizeable(
+        self, name: str, size: int, max_size: int, owner: QomObject | None = None, *, block: str | None = None
+    ) -> MemoryRegion:
+        """RAM that may grow."""
+        region = allocate_resizeable_ram(self.topology, name, size, max_size, owner=owner)
+        if block is not None and region.ram_block is not None:
+            self.topology.ram.register(region.ram_block, block)
+        return self.placed(region)
+
+    def space(self, root: MemoryRegion, name: str) -> AddressSpace:
+        """A new address space."""
+        return AddressSpace(self.topology, root, name)
+
+    # --- devices ---
+
+    def global_value(self, type_name: str, name: str) -> str | None:
+        """What `-global` or the machine type says of property *name* of *type_name*; None if nothing."""
+        for kind, property_name, value in reversed(self.globals):
+            if property_name == name and self.descends(type_name, kind):
+                return value
+        return None
+
+    def plug(
+        self, device: Device, bus: Bus | None = None, *, parent: QomObject | None = None, name: str | None = None
+    ) -> Device:
+        """Put *device* on *bus*, into the tree as child *name* of *parent*, and realize it.
+
+        Without *parent* it becomes the next /machine/unattached/device[N].
+
+        :raises DeviceError: it cannot be realized; it is nowhere then.
+        """
+        if parent is not None and name is not None:
+            parent.add_child(name, device)
+        elif device.parent is None:
+            self.unattached.add_numbered("device", device)
+        if bus is not None:
+            device.bus = bus
+            bus.devices.append(device)
+        device.hotplugged = self.completed
+        try:
+            with self.topology.transaction():
+                device.realize()
+        except Exception:
+            self.unplug(device)
+            raise
+        device.realized = True
+        self.devices.append(device)
+        if self.completed:
+            device.machine_done()
+        return device
+
+    def unplug(self, device: Device) -> None:
+        """Take *device* away, whatever of it is there."""
+        with self.topology.transaction():
+            device.unrealize()
+        device.realized = False
+        if device in self.devices:
+            self.devices.remove(device)
+        if device.bus is not None:
+            device.bus.devices.remove(device)
+            device.bus = None
+        if device.parent is not None:
+            device.parent.remove_child(device)
+
+    def machine_done(self) -> None:
+        """Everything of the command line is there."""
+        with self.topology.transaction():
+            for device in tuple(self.devices):
+                device.machine_done()
+        self.completed = True
+
+    def reset(self) -> None:
+        """system_reset: every device restores what it should."""
+        with self.topology.transaction():
+            for device in tuple(self.devices):
+                device.reset()
+
+    def warn(self, text: str) -> None:
+        """QEMU prints a warning."""
+        self.warnings.append(text)
+
+    def objects_by_id(self) -> Mapping[str, QomObject]:
+        """What -object and object-add made."""
+        return self.objects.children
