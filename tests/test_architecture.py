@@ -133,6 +133,14 @@ def test_versions_are_compared_in_one_place() -> None:
                 assert "version" not in text.lower() or "ram.version" in text, f"{path.name}: {text}"
 
 
+def test_nobody_waits_in_a_way_that_loses_a_cancellation() -> None:
+    """asyncio.wait_for of Python 3.11 swallows one that comes with the answer; asyncio.timeout does not."""
+    for path in MODULES:
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.Call):
+                assert ast.unparse(node.func) not in ("asyncio.wait_for", "wait_for"), f"{path.name} calls wait_for"
+
+
 @pytest.mark.parametrize("folder", ["qshim", "tests"])
 def test_no_file_is_two_rooms(folder: str) -> None:
     for path in (PACKAGE.parent / folder).rglob("*.py"):

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 __all__ = ["DIALECTS", "Dialect", "known_options", "option_help"]
+
+_DATA = Path(__file__).parents[1] / "data"
 
 
 class Dialect(NamedTuple):
@@ -41,9 +44,8 @@ DIALECTS: Mapping[str, Dialect] = {
 def known_options(label: str) -> Mapping[str, bool]:
     """Option -> whether it takes a value."""
     import json
-    from importlib.resources import files
 
-    found: dict[str, dict[str, bool]] = json.loads(files("qshim").joinpath("data/options.json").read_bytes())
+    found: dict[str, dict[str, bool]] = json.loads((_DATA / "options.json").read_bytes())
     return found[label]
 
 
@@ -52,8 +54,6 @@ def option_help(label: str, target: str) -> Mapping[str, tuple[int, str]]:
     """What `-M help` and the like print: the words -> exit status and text. A target that was not asked has none."""
     import json
     import lzma
-    from importlib.resources import files
 
-    packed = files("qshim").joinpath("data/option-help.json.xz").read_bytes()
-    found = json.loads(lzma.decompress(packed))[label].get(target, {})
+    found = json.loads(lzma.decompress((_DATA / "option-help.json.xz").read_bytes()))[label].get(target, {})
     return {words: (status, text) for words, (status, text) in found.items()}

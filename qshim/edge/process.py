@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import os
 import signal
 import sys
@@ -89,6 +90,8 @@ async def _run(vm: Vm, line: CommandLine, policy: Policy, program: str, ready: _
     except BaseException:
         await server.end()
         raise
+    # what is there now stays: the collector need not look at it while somebody waits for an answer
+    gc.freeze()
     await server.run()
 
 

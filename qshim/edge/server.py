@@ -223,7 +223,9 @@ class Server:
             for connection in tuple(self.connections):
                 connection.close()
             try:
-                await asyncio.wait_for(self._all_gone.wait(), _FAREWELL_SECONDS)
+                # not asyncio.wait_for: that of Python 3.11 can lose a cancellation
+                async with asyncio.timeout(_FAREWELL_SECONDS):
+                    await self._all_gone.wait()
             except TimeoutError:
                 # a client that never reads does not keep the machine alive
                 for connection in tuple(self.connections):
@@ -233,7 +235,8 @@ class Server:
     async def greeted(self) -> None:
         """Until a client that was waiting to connect has been greeted, or a moment has passed."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.first_greeted.wait(), _GREETING_SECONDS)
+            async with asyncio.timeout(_GREETING_SECONDS):
+                await self.first_greeted.wait()
 
     def close(self) -> None:
         """Open nothing any more."""

@@ -16,7 +16,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from qshim.errors import RecordingError
 
@@ -37,8 +37,7 @@ _XZ_MAGIC = b"\xfd7zXZ\x00"
 _MISSING = object()
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class QemuVersion:
+class QemuVersion(NamedTuple):
     """The version of a QEMU binary, as query-version names it; *package* is "" where nobody knows it."""
 
     major: int
@@ -50,8 +49,7 @@ class QemuVersion:
         return f"{self.major}.{self.minor}.{self.micro}"
 
 
-@dataclass(frozen=True, slots=True)
-class QomRegion:
+class QomRegion(NamedTuple):
     """The four properties that QOM shows of a memory region (spec/recordings.md 6).
 
     *container* is a QOM path, "" without one; *size* 2^64 - 1 means 2^64.

@@ -223,3 +223,23 @@ def test_a_machine_behind_the_dashes(start: Start, path: str) -> None:
         assert status == {"return": {"status": "running", "running": True}}
         process.terminate()
         assert process.wait(SECONDS) == 0
+
+
+def test_a_greeting_waits_for_no_import_that_it_does_not_need(path: str) -> None:
+    """Each of them takes a tenth of the whole start or more (tests/bench/run.py measures it)."""
+    command = [sys.executable, "-X", "importtime", "-m", "qshim", "serve", "--recording", str(PC), "--"]
+    monitor = ["-qmp", f"unix:{path},server=on,wait=off"]
+    process = subprocess.Popen([*command, *monitor], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        client = connected(path)
+        assert client.recv(1 << 16).startswith(b'{"QMP"')
+        client.close()
+    finally:
+        process.terminate()
+        stderr = process.communicate()[1]
+    imported = [line.rpartition("|")[2].strip() for line in stderr.splitlines() if line.startswith("import time:")]
+    assert "qshim.edge.server" in imported
+    needless = {"importlib.resources", "tempfile", "zipfile", "qshim.monitor.hmp.session", "qshim.monitor.schema.load"}
+    assert not needless & set(imported)
+    # the memory is made behind the greeting
+    assert "qshim.memory" not in imported or imported.index("qshim.edge.server") < imported.index("qshim.memory")

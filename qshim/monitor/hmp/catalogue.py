@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple, TypedDict
 
 from qshim.monitor.hmp.arguments import Parameter, parameters
@@ -67,9 +68,8 @@ class _Dialect(TypedDict):
 def _data() -> dict[str, _Dialect]:
     import json
     import lzma
-    from importlib.resources import files
 
-    packed = files("qshim").joinpath("data/hmp-commands.json.xz").read_bytes()
+    packed = (Path(__file__).parents[2] / "data" / "hmp-commands.json.xz").read_bytes()
     data: dict[str, _Dialect] = json.loads(lzma.decompress(packed))
     return data
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from qshim.monitor.schema.visit import Visitor, compiled
@@ -82,9 +83,8 @@ class Schema:
 def _read(label: str, target: str) -> Mapping[str, Any]:
     import gzip
     import json
-    from importlib.resources import files
 
-    folder = files("qshim").joinpath("data")
+    folder = Path(__file__).parents[2] / "data"
     path = folder.joinpath(f"qapi-{label}-{target}.json.gz")
     if not path.is_file():
         path = folder.joinpath(f"qapi-{label}-x86_64.json.gz")

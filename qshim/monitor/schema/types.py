@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 __all__ = ["QomTypes", "qom_types"]
@@ -54,7 +55,6 @@ def qom_types(label: str, target: str) -> QomTypes | None:
     """The types of dialect *label* for *target*; None where no binary was asked."""
     import json
     import lzma
-    from importlib.resources import files
 
-    path = files("qshim").joinpath(f"data/types-{label}-{target}.json.xz")
+    path = Path(__file__).parents[2] / "data" / f"types-{label}-{target}.json.xz"
     return QomTypes(json.loads(lzma.decompress(path.read_bytes()))) if path.is_file() else None
