@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--grid", metavar="FILE", required=True, help="TOML: argv, [axes], [[exclude]]")
     parser.add_argument("--qemu", metavar="BIN[,BIN...]", required=True, help="the emulators to start")
     parser.add_argument("--against", metavar="SOURCE", help="compare with this instead of our model")
-    parser.add_argument("--sample", metavar="N", type=int, help="take N command lines")
+    parser.add_argument("--sample", metavar="N", type=int, help="take N command lines of each QEMU")
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="which ones --sample takes (default 0)")
     cpus = os.cpu_count() or 1
     parser.add_argument("--jobs", metavar="N", type=int, default=cpus, help=f"side by side (default: {cpus})")
@@ -47,10 +48,14 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--jobs and --sample need a number above 0")
     from qshim.crosscheck.grid import Grid
     from qshim.crosscheck.sweep import identity, summed, sweep
+    from qshim.edge.capture import machine_types
     from qshim.edge.real_qemu import run as run_edge
 
-    cases = Grid.read(_text_of(args.grid), args.grid).cases(args.sample, args.seed)
-    jobs = [(qemu, case) for qemu in args.qemu.split(",") for case in cases]
+    grid = Grid.read(_text_of(args.grid), args.grid)
+    jobs = []
+    for qemu in args.qemu.split(","):
+        asked = grid if not grid.asked else grid.answered({"machines": run_edge(machine_types(qemu))})
+        jobs += [(qemu, case) for case in asked.cases(args.sample, args.seed)]
     if not jobs:
         raise CompareError(f"{args.grid} leaves no command line to compare")
     known = _load(args.state)
@@ -140,7 +145,8 @@ def _load(path: str | None) -> dict[str, Outcome]:
         try:
             kept = json.loads(line)
             against = kept.pop("against")
-            outcome = Outcome(**{**kept, "argv": tuple(kept["argv"]), "kinds": tuple(kept["kinds"])})
+            lists = {name: tuple(kept[name]) for name in ("argv", "kinds", "compared", "unequal")}
+            outcome = Outcome(**{**kept, **lists})
         except (ValueError, KeyError, TypeError) as error:
             if number == len(lines):
                 break
@@ -189,8 +195,17 @@ def _text(summary: Summary, outcomes: list[Outcome]) -> Iterator[str]:
         yield f"... and {len(odd) - _SHOWN} more"
     for kind, count in summary.kinds.items():
         yield f"{count:6} with {kind}"
+    for reason, count in islice(summary.reasons.items(), _SHOWN):
+        yield f"{count:6} not compared: {reason}"
+    if len(summary.reasons) > _SHOWN:
+        yield f"       ... and {len(summary.reasons) - _SHOWN} more reasons"
     for (axis, value), (right, total) in summary.by_axis.items():
         yield f"{right:6} of {total:<6} {axis} = {value!r}"
+    for view, (right, total) in summary.by_view.items():
+        yield f"{right:6} of {total:<6} texts of {view}"
+    if len(summary.by_qemu) > 1:
+        for qemu, (right, total) in summary.by_qemu.items():
+            yield f"{right:6} of {total:<6} {os.path.basename(qemu)}"
     for version, (right, total) in summary.by_version.items():
         yield f"{right:6} of {total:<6} QEMU {version}"
     counts = ", ".join(f"{count} {verdict}" for verdict, count in summary.verdicts.items())
@@ -207,6 +222,9 @@ def _json(summary: Summary, outcomes: list[Outcome]) -> Iterator[str]:
             "total": share(summary.total),
             "versions": {name: share(pair) for name, pair in summary.by_version.items()},
             "axes": [{"axis": a, "value": v, **share(pair)} for (a, v), pair in summary.by_axis.items()],
+            "qemus": {name: share(pair) for name, pair in summary.by_qemu.items()},
+            "views": {name: share(pair) for name, pair in summary.by_view.items()},
+            "reasons": summary.reasons,
             "kinds": summary.kinds,
             "verdicts": summary.verdicts,
             "outcomes": [_as_dict(outcome) for outcome in outcomes],

@@ -12,7 +12,9 @@
     memory = "3G"
 
 `argv` is a shell-like line in which `{axis}` stands for the axis's value; a value may be several words
-or none. An `[[exclude]]` table leaves out the combinations that have all its values.
+or none. An axis `{ ask = "machines" }` has the machine types that each QEMU names itself. An `[[exclude]]`
+table leaves out the combinations that have all its values; on an axis that is asked for, they are
+patterns such as `xen*`.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ import re
 import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 
 from qshim.errors import UsageError
 
@@ -30,6 +33,7 @@ __all__ = ["Case", "Grid"]
 
 _AXIS = re.compile(r"\{([\w-]+)\}")
 _MOST = 1_000_000
+_QUESTIONS = ("machines",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,8 @@ class Grid:
     argv: str
     axes: Mapping[str, tuple[str, ...]]
     excluded: tuple[Mapping[str, str], ...] = ()
+    asked: Mapping[str, str] = field(default_factory=dict)
+    """Axis -> what each QEMU is asked for its values; such an axis has none until `answered`."""
 
     @classmethod
     def read(cls, text: str, name: str) -> Grid:
@@ -68,8 +74,10 @@ class Grid:
         if not isinstance(axes, dict) or not axes:
             raise UsageError(f"{name} lacks [axes], each with a list of values")
         for axis, values in axes.items():
+            if isinstance(values, dict) and list(values) == ["ask"] and values["ask"] in _QUESTIONS:
+                continue
             if not isinstance(values, list) or not values or not all(isinstance(v, str) for v in values):
-                raise UsageError(f"{name}: the axis '{axis}' needs a list of strings")
+                raise UsageError(f"{name}: the axis '{axis}' needs a list of strings, or {{ ask = \"machines\" }}")
         used = set(_AXIS.findall(argv))
         if used != axes.keys():
             odd = min(used ^ axes.keys())
@@ -78,9 +86,16 @@ class Grid:
             if not isinstance(table, dict) or not table:
                 raise UsageError(f"{name}: exclude is a list of tables, [[exclude]]")
             for axis, value in table.items():
-                if axis not in axes or value not in axes[axis]:
+                if axis not in axes or (isinstance(axes[axis], list) and value not in axes[axis]):
                     raise UsageError(f"{name}: [[exclude]] names {axis} = {value!r}, which no axis has")
-        return cls(argv, {axis: tuple(values) for axis, values in axes.items()}, tuple(excluded))
+        asked = {axis: values["ask"] for axis, values in axes.items() if isinstance(values, dict)}
+        fixed = {axis: () if axis in asked else tuple(values) for axis, values in axes.items()}
+        return cls(argv, fixed, tuple(excluded), asked)
+
+    def answered(self, answers: Mapping[str, Sequence[str]]) -> Grid:
+        """The grid for a QEMU that gave *answers* (question -> values)."""
+        values = {axis: tuple(answers[question]) for axis, question in self.asked.items()}
+        return replace(self, axes={axis: values.get(axis, own) for axis, own in self.axes.items()})
 
     def cases(self, sample: int | None = None, seed: int = 0) -> Sequence[Case]:
         """Every combination that is not excluded, in the order of the axes; or *sample* of them, chosen by *seed*.
@@ -95,11 +110,17 @@ class Grid:
         chosen: list[Case] = []
         for number in range(size) if sample is None else self._drawn(size, sample, seed):
             picked = self._at(number)
-            if not any(all(picked[axis] == value for axis, value in table.items()) for table in self.excluded):
+            if not any(self._matches(picked, table) for table in self.excluded):
                 chosen.append(Case(picked, self._words(picked)))
             if len(chosen) == sample:
                 break
         return chosen
+
+    def _matches(self, picked: Mapping[str, str], table: Mapping[str, str]) -> bool:
+        return all(
+            fnmatchcase(picked[axis], value) if axis in self.asked else picked[axis] == value
+            for axis, value in table.items()
+        )
 
     def _drawn(self, size: int, sample: int, seed: int) -> Sequence[int]:
         # more than asked for, because some may be excluded

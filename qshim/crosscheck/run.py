@@ -95,12 +95,14 @@ def _report(
         if command == RAMBLOCK_COMMAND or command.split()[:2] == ["info", "mtree"]
     )
     changes = compare(*layouts)
+    differences = tuple(_differences(commands, left, right, strict))
     return Report(
         *sides,
         changes=changes,
         # a text is shown where no change says what it means, so that nothing passes unseen
-        texts=tuple(_differences(commands, left, right, strict)) if strict or not changes else (),
+        texts=differences if strict or not changes else (),
         compared=tuple(commands),
+        unequal=tuple(difference.command for difference in differences),
         allowances=() if strict else tuple(_applied(commands, left, right)),
     )
 

@@ -39,6 +39,10 @@ class Outcome:
     """The first difference, or why there was no report."""
     version: str | None
     seconds: float
+    compared: tuple[str, ...] = ()
+    """Views whose texts were compared."""
+    unequal: tuple[str, ...] = ()
+    """Those that differ."""
 
     @property
     def agreed(self) -> bool:
@@ -53,9 +57,13 @@ class Summary:
     total: tuple[int, int]
     by_version: Mapping[str, tuple[int, int]]
     by_axis: Mapping[tuple[str, str], tuple[int, int]]
+    by_view: Mapping[str, tuple[int, int]]
+    by_qemu: Mapping[str, tuple[int, int]]
     kinds: Mapping[str, int]
     """Kind of difference -> command lines that have it."""
     verdicts: Mapping[str, int]
+    reasons: Mapping[str, int]
+    """Why command lines were not compared -> how many."""
 
     @property
     def exit_status(self) -> int:
@@ -101,9 +109,12 @@ async def smallest(outcome: Outcome, against: str | None) -> tuple[str, ...]:
 def outcome_of(qemu: str, case: Case, ended: Ended) -> Outcome:
     """Read the report of a cross-check that ended; without a report it failed, whatever its status."""
 
+    views: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+
     def outcome(verdict: str, kinds: Sequence[str], detail: str, version: str | None) -> Outcome:
         unique = tuple(dict.fromkeys(kinds))
-        return Outcome(qemu, case.values, case.argv, verdict, unique, detail, version, ended.seconds)
+        seconds = round(ended.seconds, 3)
+        return Outcome(qemu, case.values, case.argv, verdict, unique, detail, version, seconds, *views)
 
     try:
         report = json.loads(ended.stdout)
@@ -111,6 +122,7 @@ def outcome_of(qemu: str, case: Case, ended: Ended) -> Outcome:
         words = ended.stderr.strip().splitlines()
         reason = words[-1] if words else f"it ended with status {ended.status} and said nothing"
         return outcome("failed", (), reason.removeprefix("qshim: "), None)
+    views = tuple(report["compared"]), tuple(report["unequal"])
     kinds = [change["kind"] for change in report["changes"]] + [f"text: {t['command']}" for t in report["texts"]]
     found = [change["what"] for change in report["changes"]] + [t["diff"][0] for t in report["texts"]]
     refused = [side["refused"] for side in (report["left"], report["right"]) if side["refused"] is not None]
@@ -132,14 +144,20 @@ def summed(outcomes: Sequence[Outcome]) -> Summary:
                 right[name] += outcome.agreed
         return {name: (right[name], total[name]) for name in sorted(total)}
 
+    views: Counter[str] = Counter(view for o in outcomes for view in o.compared)
+    wrong: Counter[str] = Counter(view for o in outcomes for view in o.unequal)
+    qemus = shares(lambda o: [(o.qemu,)])
     versions = shares(lambda o: [(o.version or "did not start",)])
     axes = shares(lambda o: [(axis, value) for axis, value in o.values.items()])
     return Summary(
         (sum(o.agreed for o in outcomes), len(outcomes)),
         {name[0]: share for name, share in versions.items()},
         {(name[0], name[1]): share for name, share in axes.items()},
+        {view: (views[view] - wrong[view], views[view]) for view in sorted(views)},
+        {name[0]: share for name, share in qemus.items()},
         dict(Counter(kind for o in outcomes for kind in o.kinds).most_common()),
         dict(Counter(o.verdict for o in outcomes).most_common()),
+        dict(Counter(o.detail for o in outcomes if not o.agreed and o.verdict != "differs").most_common()),
     )
 
 
@@ -164,6 +182,9 @@ SWEEP_SCHEMA: JsonObject = {
                 "required": ["axis", "value", "agreed", "all"],
             },
         },
+        "views": {"type": "object", "additionalProperties": {"type": "object", "properties": _SHARE}},
+        "qemus": {"type": "object", "additionalProperties": {"type": "object", "properties": _SHARE}},
+        "reasons": {**_COUNTS, "description": "why command lines were not compared -> how many"},
         "kinds": {**_COUNTS, "description": "kind of difference -> command lines that have it"},
         "verdicts": _COUNTS,
         "outcomes": {
@@ -179,13 +200,16 @@ SWEEP_SCHEMA: JsonObject = {
                     "detail": _TEXT,
                     "version": {"type": ["string", "null"]},
                     "seconds": {"type": "number"},
+                    "compared": _TEXTS,
+                    "unequal": _TEXTS,
                 },
-                "required": ["qemu", "values", "argv", "verdict", "kinds", "detail", "version", "seconds"],
+                "required": ["qemu", "values", "argv", "verdict", "kinds", "detail", "version", "seconds",
+                             "compared", "unequal"],
                 "additionalProperties": False,
             },
         },
     },
-    "required": ["schema", "total", "versions", "axes", "kinds", "verdicts", "outcomes"],
+    "required": ["schema", "total", "versions", "qemus", "axes", "views", "kinds", "verdicts", "reasons", "outcomes"],
     "additionalProperties": False,
 }
 """JSON Schema of a sweep's report."""

@@ -27,7 +27,8 @@ from qshim.recording.format import (
 )
 from qshim.recording.paths import Placeholders, portable_argv
 
-__all__ = ["VERIFY_COMMANDS", "Capture", "capture_attached", "capture_now", "capture_started", "memory_now"]
+__all__ = ["VERIFY_COMMANDS", "Capture", "capture_attached", "capture_now", "capture_started", "machine_types",
+           "memory_now"]  # fmt: skip
 
 Lines = tuple[str, ...]
 
@@ -94,6 +95,15 @@ async def capture_started(
             skipped[hung.command] = f"no answer within {hung.seconds:g} s"
             say(f"{hung}; asking a new process without it")
     raise CompareError(f"{binary} hangs on {', '.join(skipped)}")
+
+
+async def machine_types(binary: str) -> tuple[str, ...]:
+    """The names of the machine types of *binary*, sorted; aliases are none.
+
+    :raises CompareError: it is missing, does not start or does not answer.
+    """
+    async with started(binary, ["-M", "none"]) as qemu:
+        return tuple(sorted(str(entry["name"]) for entry in await qemu.qmp("query-machines")))
 
 
 async def capture_now(qemu: RealQemu, command_line: Sequence[str]) -> Recording:

@@ -19,6 +19,7 @@ def render(report: Report) -> str:
         "left": _side(report.left),
         "right": _side(report.right),
         "compared": list(report.compared),
+        "unequal": list(report.unequal),
         "allowances": [{"name": name, "reason": reason} for name, reason in report.allowances],
         "changes": [
             {
@@ -58,6 +59,11 @@ REPORT_SCHEMA: JsonObject = {
         "left": _SIDE,
         "right": _SIDE,
         "compared": {"type": "array", "items": {"type": "string"}},
+        "unequal": {
+            "type": "array",
+            "description": "compared texts that differ after the allowances",
+            "items": {"type": "string"},
+        },
         "allowances": {
             "type": "array",
             "description": "what was allowed to differ, and did",
@@ -94,7 +100,7 @@ REPORT_SCHEMA: JsonObject = {
             },
         },
     },
-    "required": ["schema", "verdict", "left", "right", "compared", "allowances", "changes", "texts"],
+    "required": ["schema", "verdict", "left", "right", "compared", "unequal", "allowances", "changes", "texts"],
     "additionalProperties": False,
 }
 """JSON Schema of a cross-check."""

@@ -36,6 +36,8 @@ class Report:
     """Monitor texts that differ after the allowances, as unified diffs."""
     compared: tuple[str, ...] = ()
     """Commands whose texts were compared; empty means that nothing was."""
+    unequal: tuple[str, ...] = ()
+    """Those of them whose texts differ after the allowances, whether or not a change says why."""
     allowances: tuple[tuple[str, str], ...] = ()
     """(name, reason) of what was allowed to differ and did."""
 

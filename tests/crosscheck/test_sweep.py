@@ -178,3 +178,31 @@ def wait_for(condition: object) -> None:
             return
         time.sleep(0.05)
     raise AssertionError(f"still not, {os.times()}")
+
+
+def test_an_axis_can_be_asked_of_each_qemu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The fake QEMU names two machine types; one is left out by a pattern."""
+    (tmp_path / "grid.toml").write_text(
+        'argv = "-M {machine}"\n[axes]\nmachine = { ask = "machines" }\n[[exclude]]\nmachine = "n*"\n'
+    )
+    words = ["sweep", "--grid", str(tmp_path / "grid.toml"), "--qemu", str(install(tmp_path)), "--format", "json"]
+    assert main(words) == 0
+    report = json.loads(capsys.readouterr().out)
+    jsonschema.validate(report, SWEEP_SCHEMA)
+    assert [outcome["argv"] for outcome in report["outcomes"]] == [["-M", "pc"]]
+    assert report["views"]["info mtree -f -d -o"] == {"agreed": 1, "all": 1}
+    with pytest.raises(UsageError, match="needs a list of strings, or"):
+        Grid.read('argv = "{a}"\n[axes]\na = { ask = "cpus" }\n', "g")
+
+
+def test_shares_of_views_and_reasons(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    qemu = install(tmp_path)
+    assert main(["record", "--qemu", str(qemu), "-o", str(tmp_path / "other.qrec"), "--", "-M", "none"]) == 0
+    text = (tmp_path / "other.qrec").read_text()
+    (tmp_path / "other.qrec").write_text(text.replace("i/o): system parent", "i/o): other parent"))
+    assert sweep(tmp_path, qemu, "--against", str(tmp_path / "other.qrec")) == 1
+    output = capsys.readouterr().out
+    assert "     0 of 3      texts of info mtree -o -D\n" in output
+    assert "     3 of 3      texts of info ramblock\n" in output
+    assert sweep(tmp_path, install(tmp_path, refuse="x: no such thing\n")) == 3
+    assert "     3 not compared: x: no such thing\n" in capsys.readouterr().out
