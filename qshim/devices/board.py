@@ -80,13 +80,13 @@ class Board:
 
     def placed(self, region: MemoryRegion, *, in_tree: bool = True) -> MemoryRegion:
         """Give *region* its QOM child `NAME[N]` below its parent, or below /machine/unattached."""
+        node = None
         if in_tree and region.name is not None:
-            parent = region.parent
-            where = parent if isinstance(parent, QomObject) else self.unattached
+            where = region.parent if isinstance(region.parent, QomObject) else self.unattached
             kind = "iommu-memory-region" if region.is_iommu else "memory-region"
-            where.add_numbered(region.name.replace("/", "\\x2f"), QomObject(kind))
-        if isinstance(region.owner, Device):
-            region.owner.regions.append(region)
+            node = where.add_numbered(region.name.replace("/", "\\x2f"), QomObject(kind))
+        if isinstance(region.parent, Device):
+            region.parent.regions[region] = node
         return region
 
     def container(

@@ -78,8 +78,8 @@ class Device(QomObject):
         self.realized = False
         self.description: Mapping[str, object] = {}
         """Its entry in the device catalogue, empty where there is none."""
-        self.regions: list[MemoryRegion] = []
-        """Its regions in order of creation."""
+        self.regions: dict[MemoryRegion, QomObject | None] = {}
+        """Its regions in order of creation, with their places in the object tree."""
 
     def text_of(self, name: str, default: str = "") -> str:
         """The value of property *name*: set on this device, else for all of its type (`-global`, machine type)."""
@@ -116,6 +116,20 @@ class Device(QomObject):
 
     def unrealize(self) -> None:
         """Take regions and address spaces away again."""
+
+    def drop_region(self, region: MemoryRegion) -> None:
+        """Unmap one of its regions and let it go, with its place in the object tree and its RAM block."""
+        node = self.regions.pop(region, None)
+        if node is not None and node.parent is not None:
+            node.parent.remove_child(node)
+        if region.container is not None:
+            region.container.del_subregion(region)
+        region.finalize()
+
+    def drop_regions(self) -> None:
+        """Let all of its regions go, the newest first."""
+        for region in reversed(tuple(self.regions)):
+            self.drop_region(region)
 
     def add_bus(self, name: str, bus: Bus) -> Bus:
         """A child bus under *name*."""

@@ -88,6 +88,12 @@ class Quirks(NamedTuple):
         "{} backing store size {:#x} is too small for 'size' option {:#x} plus 'offset' option 0x0"
     )
     """A memfd whose size is no whole page (other words before 10.0; seen)."""
+    pci_sleep_unmaps: bool = True
+    """A PCI function in a power state other than D0 has no BARs mapped (10.0; x86-boards.md 5.2)."""
+    pci_bridge_spaces: bool = True
+    """Every PCI bridge has address spaces of its secondary bus (10.0; x86-boards.md 2.4)."""
+    port_list_objects: bool = True
+    """Regions of port lists are owned by a `memory-region-portio-list` object (10.0; memory.md 9)."""
 
 
 V10_0 = Quirks("10.0")
@@ -113,6 +119,9 @@ V7_2 = V10_0._replace(
     small_backing_store="backing store size {1:#x} does not match 'size' option {2:#x}",
     pc_links=(("rtc_state", "link<isa-device>"),),
     root_objects=("objects", "machine", "chardevs"),
+    pci_sleep_unmaps=False,
+    pci_bridge_spaces=False,
+    port_list_objects=False,
 )
 V11_1 = V10_0._replace(
     label="11.1",

@@ -1,0 +1,200 @@
+"""PciBridge: a function with a bus behind it, and the windows that show that bus (spec/x86-boards.md 5.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qshim.devices.pci.bus import PciBus
+from qshim.devices.pci.function import COMMAND, PciFunction
+from qshim.units import SPACE
+
+if TYPE_CHECKING:
+    from qshim.memory import MemoryRegion
+
+__all__ = ["PciBridge"]
+
+PRIMARY_BUS, SECONDARY_BUS, SUBORDINATE_BUS = 0x18, 0x19, 0x1A
+IO_BASE, IO_LIMIT, IO_UPPER = 0x1C, 0x1D, 0x30
+MEMORY_BASE, PREF_BASE, PREF_UPPER = 0x20, 0x24, 0x28
+BRIDGE_CONTROL = 0x3E
+CONTROL_VGA, CONTROL_RESET = 0x08, 0x40
+IO_SPACE = 1 << 32
+VGA_MEMORY, VGA_LOW_PORTS, VGA_HIGH_PORTS = (0xA0000, 0x20000), (0x3B0, 0xC), (0x3C0, 0x20)
+
+
+@dataclass(frozen=True, slots=True)
+class _Windows:
+    """The aliases in the parent's spaces, which are made anew whenever registers of theirs are written."""
+
+    shown: tuple[tuple[MemoryRegion, MemoryRegion], ...]
+    """(space, alias) of the three windows in the order they are added."""
+    vga: tuple[tuple[MemoryRegion, MemoryRegion], ...]
+    """The same for the legacy VGA ranges: memory, low ports, high ports; empty spaces while not forwarded."""
+    vga_shown: bool
+
+
+class PciBridge(PciFunction):
+    """A PCI bridge or PCI Express port; its bus is `secondary`."""
+
+    is_bridge = True
+
+    bus_type = "PCI"
+    """QOM type of the bus behind it."""
+
+    def make(self) -> None:
+        """Make the secondary bus, its spaces and the (empty) windows."""
+        board = self.board
+        self.pci_memory = board.container("pci_bridge_pci", SPACE, self)
+        self.pci_ports = board.container("pci_bridge_io", IO_SPACE, self)
+        kind, name = self.secondary_bus()
+        self.secondary = PciBus(
+            board,
+            kind,
+            self.pci_memory,
+            self.pci_ports,
+            bridge=self,
+            hotpluggable=self.accepts_hotplug(),
+        )
+        self.add_bus(name, self.secondary)
+        if board.quirks.pci_bridge_spaces:
+            self.spaces.append(board.space(self.pci_memory, "pci_bridge_pci_mem"))
+            self.spaces.append(board.space(self.pci_ports, "pci_bridge_pci_io"))
+        # the registers are 0 while the windows are made first, whatever they read later
+        saved, self.config[IO_BASE:0x34] = self.config[IO_BASE:0x34], bytes(0x34 - IO_BASE)
+        self.windows = self._make_windows()
+        self.config[IO_BASE:0x34] = saved
+
+    def secondary_bus(self) -> tuple[str, str]:
+        """(QOM type, name) of the bus behind it."""
+        recorded = self.description.get("buses")
+        if isinstance(recorded, (list, tuple)) and recorded:
+            name, kind = recorded[-1][:2]
+            return kind, self.id or name
+        return self.bus_type, self.id or f"{self.bus_type.lower()}.1"
+
+    def accepts_hotplug(self) -> bool:
+        """Devices may come and go behind it."""
+        return True
+
+    def covers(self, number: int) -> bool:
+        """A configuration cycle to bus *number* goes through it."""
+        if self.config[BRIDGE_CONTROL] & CONTROL_RESET:
+            return False
+        return self.config[SECONDARY_BUS] <= number <= self.config[SUBORDINATE_BUS]
+
+    # --- windows ---
+
+    def _word(self, offset: int) -> int:
+        return int.from_bytes(self.config[offset : offset + 2], "little")
+
+    def io_window(self) -> tuple[int, int]:
+        """(base, limit) in ports."""
+        base, limit = (self.config[IO_BASE] & 0xF0) << 8, (self.config[IO_LIMIT] & 0xF0) << 8
+        if self.config[IO_BASE] & 1:
+            base |= self._word(IO_UPPER) << 16
+        if self.config[IO_LIMIT] & 1:
+            limit |= self._word(IO_UPPER + 2) << 16
+        return base, limit | 0xFFF
+
+    def memory_window(self) -> tuple[int, int]:
+        """(base, limit) of memory that is not prefetchable."""
+        return (self._word(MEMORY_BASE) & 0xFFF0) << 16, (self._word(MEMORY_BASE + 2) & 0xFFF0) << 16 | 0xFFFFF
+
+    def prefetch_window(self) -> tuple[int, int]:
+        """(base, limit) of prefetchable memory."""
+        pair = []
+        for low, high in ((PREF_BASE, PREF_UPPER), (PREF_BASE + 2, PREF_UPPER + 4)):
+            value = (self._word(low) & 0xFFF0) << 16
+            if self._word(low) & 1:
+                value |= int.from_bytes(self.config[high : high + 4], "little") << 32
+            pair.append(value)
+        return pair[0], pair[1] | 0xFFFFF
+
+    def _make_windows(self) -> _Windows:
+        """Map new aliases of the secondary bus as the registers say."""
+        board, parent = self.board, self.pci_bus
+        memory_on, ports_on = bool(self.config[COMMAND] & 2), bool(self.config[COMMAND] & 1)
+        shown = []
+        for name, target, space, (base, limit), enabled in (
+            ("pci_bridge_pref_mem", self.pci_memory, parent.memory, self.prefetch_window(), memory_on),
+            ("pci_bridge_mem", self.pci_memory, parent.memory, self.memory_window(), memory_on),
+            ("pci_bridge_io", self.pci_ports, parent.ports, self.io_window(), ports_on),
+        ):
+            size = limit - base + 1 if enabled and limit >= base else 0
+            alias = board.alias(name, target, base, size, self)
+            space.add_subregion(alias, base, 1)
+            shown.append((space, alias))
+        forwards = bool(self.config[BRIDGE_CONTROL] & CONTROL_VGA)
+        vga = []
+        for name, target, space, (base, size), enabled in (
+            ("pci_bridge_vga_io_lo", self.pci_ports, parent.ports, VGA_LOW_PORTS, ports_on),
+            ("pci_bridge_vga_io_hi", self.pci_ports, parent.ports, VGA_HIGH_PORTS, ports_on),
+            ("pci_bridge_vga_mem", self.pci_memory, parent.memory, VGA_MEMORY, memory_on),
+        ):
+            alias = board.alias(name, target, base, size, self)
+            if forwards:
+                alias.set_enabled(enabled)
+                space.add_subregion(alias, base, 1)
+            vga.append((space, alias))
+        return _Windows(tuple(shown), tuple(vga), forwards)
+
+    def _drop_windows(self) -> None:
+        windows = self.windows
+        for space, alias in windows.shown:
+            space.del_subregion(alias)
+        for space, alias in windows.vga:
+            if windows.vga_shown:
+                space.del_subregion(alias)
+        for _, alias in windows.shown + windows.vga:
+            self.drop_region(alias)
+
+    def update_windows(self) -> None:
+        """Delete the windows and map new ones."""
+        with self.board.topology.transaction():
+            self._drop_windows()
+            self.windows = self._make_windows()
+
+    def update_mappings(self) -> None:
+        """BARs, and whether forwarded VGA ranges answer."""
+        super().update_mappings()
+        if self.windows.vga_shown:
+            low, high, memory = (alias for _, alias in self.windows.vga)
+            low.set_enabled(bool(self.config[COMMAND] & 1))
+            high.set_enabled(bool(self.config[COMMAND] & 1))
+            memory.set_enabled(bool(self.config[COMMAND] & 2))
+
+    def config_written(self, offset: int, size: int, before: bytes) -> None:
+        """Remake the windows if a register of theirs was touched; a secondary bus reset resets what is behind."""
+        end = offset + size
+        for start, length in ((COMMAND, 2), (IO_BASE, 2), (MEMORY_BASE, 20), (BRIDGE_CONTROL, 2)):
+            if offset < start + length and start < end:
+                self.update_windows()
+                break
+        if offset <= BRIDGE_CONTROL < end:
+            was = before[BRIDGE_CONTROL - offset]
+            if self.config[BRIDGE_CONTROL] & ~was & CONTROL_RESET:
+                for device in tuple(self.secondary.devices):
+                    reset_below(device)
+
+    def reset(self) -> None:
+        """The registers of the windows go back, the windows themselves stay until the next write (5.3)."""
+        super().reset()
+        for start, end in ((PRIMARY_BUS, 0x1E), (MEMORY_BASE, 0x34), (BRIDGE_CONTROL, BRIDGE_CONTROL + 2)):
+            self.config[start:end] = self.initial[start:end]
+
+    def unrealize(self) -> None:
+        """Take windows and bus away."""
+        if hasattr(self, "windows"):
+            self._drop_windows()
+            self.secondary.close()
+        super().unrealize()
+
+
+def reset_below(device: object) -> None:
+    """Reset *device* and what is on buses of its own."""
+    if isinstance(device, PciFunction):
+        for bus in device.buses:
+            for child in tuple(bus.devices):
+                reset_below(child)
+        device.reset()
