@@ -21,7 +21,7 @@ __all__ = ["REFUSED", "TOLERATED", "CommandLine", "Monitor", "parse"]
 
 TOLERATED = {
     "trace": "tracing", "dfilter": "logging",
-    "k": "keyboard layout", "L": "where firmware is looked for", "msg": "how messages look", "name": "",
+    "k": "keyboard layout", "msg": "how messages look", "name": "",
     "no-user-config": "no configuration file is read anyway", "enable-sync-profile": "profiling",
     "only-migratable": "nothing is migrated", "mem-prealloc": "host memory",
     "run-with": "the process", "async-teardown": "the process", "runas": "the process",
@@ -91,6 +91,11 @@ class CommandLine(NamedTuple):
     version: bool = False
     """-version"""
     warnings: tuple[str, ...] = ()
+    serials: tuple[str, ...] = ()
+    """Where serial ports go, in order; a modelled board has as many."""
+    parallels: tuple[str, ...] = ()
+    data_dirs: tuple[str, ...] = ()
+    """-L: where firmware is looked for."""
 
 
 class _Reader(NamedTuple):
@@ -315,6 +320,10 @@ def _log_file(line: CommandLine, reader: _Reader, word: str, value: str) -> Comm
     return line._replace(log_file=value)
 
 
+def _data_dir(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
+    return line._replace(data_dirs=(*line.data_dirs, value))
+
+
 def _loadvm(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
     raise OptionError("no block device can store vmstate for snapshot")
 
@@ -435,6 +444,10 @@ def _display(line: CommandLine, reader: _Reader, word: str, value: str) -> Comma
 
 def _serial(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
     """A serial or parallel port stays where it is; nothing ever comes out of it."""
+    if word.lstrip("-") == "serial":
+        line = line._replace(serials=(*line.serials, value))
+    else:
+        line = line._replace(parallels=(*line.parallels, value))
     if value == "none":
         return line._replace(layout=(*line.layout, f"{word} none"))
     if value.startswith("mon:"):
@@ -515,5 +528,5 @@ _OPTIONS: dict[str, _Apply] = {
     "no-shutdown": _action(("shutdown", "pause")), "watchdog-action": _watchdog, "version": _version,
     "readconfig": _readconfig, "object": _object, "numa": _numa, "vga": _vga, "boot": _boot, "rtc": _rtc,
     "sandbox": _sandbox, "seed": _seed, "overcommit": _overcommit, "compat": _compat, "loadvm": _loadvm,
-    "qtest": _qtest, "d": _log_items, "D": _log_file,
+    "qtest": _qtest, "d": _log_items, "D": _log_file, "L": _data_dir,
 }  # fmt: skip
