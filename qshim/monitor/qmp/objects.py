@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from os.path import isdir
 from typing import TYPE_CHECKING, Any
 
-from qshim.errors import MemoryModelError
+from qshim.devices.errors import DeviceError
+from qshim.devices.memory.backends import Around, check_free, make_backend
 from qshim.monitor.json.writer import hash_order
 from qshim.monitor.qmp.extensions import schema_for
 from qshim.monitor.qmp.table import QMP
@@ -15,7 +15,7 @@ from qshim.monitor.registry import CommandError
 from qshim.qom import MemoryBackend, QomObject
 
 if TYPE_CHECKING:
-    from qshim.memory import MemoryRegion, RAMBlock
+    from qshim.memory import RAMBlock
     from qshim.vm import Vm
 
 __all__ = ["backends", "object_add", "object_del", "objects_of", "query_memdev", "told_of"]
@@ -23,11 +23,6 @@ __all__ = ["backends", "object_add", "object_del", "objects_of", "query_memdev",
 Arguments = Mapping[str, object]
 
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9._-]*", re.ASCII)
-_SHARED = ("memory-backend-memfd", "memory-backend-shm")
-_HUGE = 2 << 20
-_MOST_NODES = 128
-_HOST_SPACE = 1 << 47
-"""Bytes that a process can map."""
 
 
 def objects_of(vm: Vm) -> QomObject:
@@ -86,99 +81,18 @@ def object_add(vm: Vm, arguments: Arguments) -> object:
     context = arguments.get("prealloc-context")
     if context:
         raise CommandError(f"Device '{context}' not found", "DeviceNotFound")
-    backend = None if kind == "iothread" else _described(kind, name, arguments)
-    if objects.child(name) is not None:
-        raise CommandError(f"attempt to add duplicate property '{name}' to object (type 'container')")
-    made = QomObject(kind)
-    if backend is not None:
-        known = backends(vm)
-        region = _region(vm, backend, made, arguments)
-        try:
-            _check_policy(backend)
-        except CommandError:
-            _give_back(region)
-            raise
-        known[name] = backend
-        made.add_child(f"{region.name}[0]".replace("/", "\\x2f"), QomObject("memory-region"))
+    known = backends(vm)
+    try:
+        if kind == "iothread":
+            check_free(objects, name)
+            made = QomObject(kind)
+        else:
+            around = Around(vm.topology, vm.quirks, vm.may_write, hash_order)
+            known[name], _, made = make_backend(around, kind, name, arguments, objects)
+    except DeviceError as error:
+        raise CommandError(str(error), error.class_) from error
     objects.add_child(name, made)
     return {}
-
-
-def _described(kind: str, name: str, arguments: Arguments) -> MemoryBackend:
-    """The backend as asked for.
-
-    :raises CommandError: a value that its properties do not take.
-    """
-    given: Mapping[str, Any] = arguments
-    # properties are set in the order of the table that holds them
-    for member in hash_order(tuple(given)):
-        if member in ("size", "prealloc-threads") and given[member] == 0:
-            raise CommandError(f"property '{member}' of {kind} doesn't take value '0'")
-        if member == "host-nodes" and (beyond := [node for node in given[member] if node >= _MOST_NODES]):
-            raise CommandError(f"Invalid host-nodes value: {beyond[0]}")
-    if kind == "memory-backend-shm" and given.get("share") is False:
-        raise CommandError("can't create shm backend with `share=off`")
-    return MemoryBackend(
-        name, kind, given["size"], given.get("merge", True), given.get("dump", True), given.get("prealloc", False),
-        given.get("share", kind in _SHARED), given.get("reserve", True),
-        tuple(sorted(set(given.get("host-nodes", ())))), given.get("policy", "default"),
-        given.get("prealloc-threads", 1), given.get("x-use-canonical-path-for-ramblock-id", False),
-        mem_path=given.get("mem-path"),
-    )  # fmt: skip
-
-
-def _check_policy(backend: MemoryBackend) -> None:
-    if backend.host_nodes and backend.policy == "default":
-        raise CommandError(
-            "host-nodes must be empty for policy default, or you should explicitly specify a policy other than default"
-        )
-    if not backend.host_nodes and backend.policy != "default":
-        raise CommandError(f"host-nodes must be set for policy {backend.policy}")
-
-
-def _region(vm: Vm, backend: MemoryBackend, owner: QomObject, arguments: Arguments) -> MemoryRegion:
-    from qshim.memory.allocate import allocate_ram, allocate_ram_from_file
-
-    name = f"/objects/{backend.id}" if backend.canonical_name else backend.id
-    if backend.size >= _HOST_SPACE:
-        raise CommandError(f"cannot set up guest memory '{name}': Cannot allocate memory")
-    page = vm.topology.host_page
-    rounded = -(-backend.size // page) * page
-    if arguments.get("hugetlb"):
-        huge = arguments.get("hugetlbsize", _HUGE)
-        assert isinstance(huge, int)
-        if backend.size % huge:
-            raise CommandError(f"failed to resize memfd to {backend.size}: Invalid argument")
-        raise CommandError(f"{backend.type_name} with hugetlb is not modelled by qshim")
-    if backend.type_name in _SHARED and rounded != backend.size:
-        raise CommandError(vm.quirks.small_backing_store.format(name, backend.size, rounded))
-    if backend.mem_path is not None and rounded != backend.size and vm.quirks.file_size_is_pages:
-        raise CommandError(f"backend '{backend.type_name}' memory size must be multiple of {page >> 10} KiB")
-    try:
-        if backend.mem_path is None:
-            return allocate_ram(vm.topology, name, backend.size, owner=owner)
-        if isdir(backend.mem_path):
-            # QEMU makes a file there and removes its name at once: memory that nobody else can reach
-            return allocate_ram(vm.topology, name, rounded, owner=owner)
-        readonly = bool(arguments.get("readonly", False))
-        reason = None if readonly else vm.may_write(backend.mem_path)
-        if reason is not None:
-            raise CommandError(f"can't open backing store {backend.mem_path} for guest RAM: {reason}")
-        rom = {"on": True, "off": False}.get(str(arguments.get("rom", "auto")))
-        offset, align = arguments.get("offset", 0), arguments.get("align", 0)
-        assert isinstance(offset, int)
-        assert isinstance(align, int)
-        return allocate_ram_from_file(
-            vm.topology, name, rounded, backend.mem_path, owner=owner, offset=offset, align=align,
-            shared=backend.share, readonly=readonly, rom=rom,
-        )  # fmt: skip
-    except MemoryModelError as error:
-        raise CommandError(str(error)) from error
-
-
-def _give_back(region: MemoryRegion) -> None:
-    if region.destructor is not None:
-        region.destructor()
 
 
 @QMP.command("object-del")

@@ -1,0 +1,1 @@
+"""Memory devices and the backends behind them."""
