@@ -10,6 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from qshim.cli.coloured import CHOICES
 from qshim.errors import UsageError
 from qshim.reports import FORMATS
 
@@ -38,6 +39,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--steps", metavar="FILE", help="give both sides these monitor commands, and compare after each (with --qemu)"
     )
     parser.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: text")
+    parser.add_argument(
+        "--color", choices=CHOICES, default="auto", help="for text; auto: on a terminal, unless NO_COLOR is set"
+    )
     parser.add_argument("--strict", action="store_true", help="compare bytes: allow nothing to differ")
 
 
@@ -68,13 +72,13 @@ def run(args: argparse.Namespace) -> int:
                 strict=args.strict,
             )
         )
+    from qshim.cli.coloured import print_report, wanted
     from qshim.reports import rendered
 
-    text = rendered(report, args.format)
-    if args.format == "text" and sys.stdout.isatty():
-        _print_coloured(text)
-    else:
-        sys.stdout.write(text)
+    if args.format == "text" and wanted(args.color, sys.stdout):
+        print_report(report)
+        return report.exit_status
+    sys.stdout.write(rendered(report, args.format))
     return report.exit_status
 
 
@@ -84,14 +88,3 @@ def _text_of(name: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "no UTF-8"
         raise UsageError(f"cannot read the steps in {name}: {reason}") from error
-
-
-def _print_coloured(text: str) -> None:
-    """What the first machine has in red, what the second has in green, kinds and the verdict in bold."""
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    for line in text.splitlines():
-        sign = line.strip()[:2]
-        style = {"- ": "red", "+ ": "green"}.get(sign, "" if line.startswith(" ") else "bold")
-        console.print(line, style=style)

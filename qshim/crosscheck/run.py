@@ -104,6 +104,7 @@ def _report(
         compared=tuple(commands),
         unequal=tuple(difference.command for difference in differences),
         allowances=() if strict else tuple(_applied(commands, left, right)),
+        layouts=(layouts[0], layouts[1]),
     )
 
 

@@ -17,6 +17,7 @@ FORMATS = {
     "junit": "XML that CI servers show as tests",
     "github": "annotations of GitHub Actions",
     "sarif": "SARIF 2.1.0 for code scanning",
+    "html": "one page with both memory maps next to each other",
 }
 """Name -> what it is for. Module qshim.reports.NAME has `render(report) -> str`."""
 

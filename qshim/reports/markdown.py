@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qshim.layout.compare import CHANGES
-from qshim.reports.model import Report, Side
+from qshim.reports.model import Report, Side, grouped
 
 __all__ = ["render"]
 
@@ -23,8 +23,9 @@ def _lines(report: Report) -> Iterator[str]:
         mine = [change for change in report.changes if change.kind == kind]
         if mine:
             yield f"\n### {kind} ({len(mine)})\n\n{meaning}\n\n| what | first | second |\n|---|---|---|"
-        for change in mine:
-            yield f"| {_cell(change.what)} | {_code(change.left)} | {_code(change.right)} |"
+        for sentence, group in grouped(mine):
+            first, second = (group[0].left, group[0].right) if len(group) == 1 else (None, None)
+            yield f"| {_cell(sentence)} | {_code(first)} | {_code(second)} |"
     for difference in report.texts:
         yield f"\n### `{difference.command}`\n\n```diff"
         yield from difference.lines

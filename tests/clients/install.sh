@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Install the clients that tests/clients drives into .cache/clients: a virtual environment and node modules.
+# Install the clients that tests/clients drives into .cache/clients: a virtual environment and node modules; and
+# Chromium, in which tests/reports opens pages, as a Debian package where that is possible.
 # What does not install is named on stderr; its test is then skipped with a reason. Done once, unless this file changes.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 3
@@ -14,5 +15,9 @@ done
 if command -v npm > /dev/null; then
   timeout 120 npm install --prefix "$place" --silent --no-audit --no-fund qemu-qmp@0.5.0 node-qemu@1.3.0 \
     > "$place/npm.log" 2>&1 || echo "the npm packages do not install; see $place/npm.log" >&2
+fi
+if ! command -v chromium chromium-browser google-chrome > /dev/null; then
+  { [ "$(id -u)" = 0 ] && apt-get update && apt-get install -y --no-install-recommends chromium; } \
+    > "$place/apt.log" 2>&1 || echo "Chromium does not install; see $place/apt.log" >&2
 fi
 touch "$place/.installed"

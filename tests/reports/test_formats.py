@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from xml.etree import ElementTree
@@ -9,11 +10,12 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 
+from qshim.cli.coloured import print_report, wanted
 from qshim.layout.compare import CHANGES, Change
 from qshim.layout.verify import Difference
 from qshim.reports import FORMATS, rendered
 from qshim.reports.json import REPORT_SCHEMA
-from qshim.reports.model import Report, Side, fingerprint
+from qshim.reports.model import Report, Side, fingerprint, grouped
 
 LEFT, RIGHT = Side("/usr/bin/qemu", "7.2.22", "pc"), Side("qshim", "7.2.22", "pc")
 MOVED = Change("region-moved", "memory/system", "'a|<b>' moved from 0x0 to 0x10", "0-f: a|b", "10-1f: a|b")
@@ -88,7 +90,7 @@ def test_markdown_cells_stay_cells() -> None:
 
 
 def test_text_shows_both_lines_and_counts_what_it_leaves_out() -> None:
-    many = tuple(Change("region-moved", "x", f"'{n}' moved", None, "r") for n in range(50))
+    many = tuple(Change("region-moved", "x", f"'{n}' moved by {n}", None, "r") for n in range(50))
     text = rendered(Report(LEFT, RIGHT, many, (), ("t",)), "text")
     assert "region-moved (50): another offset in its container" in text
     assert "  ... and 10 more" in text
@@ -98,3 +100,63 @@ def test_text_shows_both_lines_and_counts_what_it_leaves_out() -> None:
 def test_fingerprints_tell_changes_apart() -> None:
     assert fingerprint(MOVED) != fingerprint(GONE)
     assert fingerprint(MOVED) == fingerprint(Change(MOVED.kind, MOVED.place, MOVED.what, "other", "lines"))
+
+
+def test_equal_sentences_are_one() -> None:
+    owner = [Change("region-owner-changed", "m", f"'{n}' belongs to b instead of a", "l", "r") for n in "xyx"]
+    other = Change("region-owner-changed", "m", "'z' belongs to c instead of a", "l", "r")
+    assert [(sentence, len(group)) for sentence, group in grouped([*owner, other])] == [
+        ("3: 'x' (2 times), 'y': each belongs to b instead of a", 3), ("'z' belongs to c instead of a", 1),
+    ]  # fmt: skip
+    for name in ("text", "markdown"):
+        text = rendered(Report(LEFT, RIGHT, (*owner, other), (), ("t",)), name)
+        assert text.count("belongs to b") == 1
+        assert "region-owner-changed (4)" in text
+
+
+@pytest.mark.parametrize(
+    ("choice", "environment", "terminal", "coloured"),
+    [
+        ("auto", {}, True, True),
+        ("auto", {}, False, False),
+        ("auto", {"NO_COLOR": "1"}, True, False),
+        ("auto", {"NO_COLOR": ""}, True, True),
+        ("auto", {"TERM": "dumb"}, True, False),
+        ("auto", {"FORCE_COLOR": "1"}, False, True),
+        ("auto", {"FORCE_COLOR": "1", "NO_COLOR": "1"}, False, False),
+        ("always", {"NO_COLOR": "1"}, False, True),
+        ("never", {"FORCE_COLOR": "1"}, True, False),
+    ],
+)
+def test_when_there_is_colour(
+    monkeypatch: pytest.MonkeyPatch, choice: str, environment: dict[str, str], terminal: bool, coloured: bool
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"TERM": "xterm", **environment}.items():
+        monkeypatch.setenv(name, value)
+    stream = io.StringIO()
+    stream.isatty = lambda: terminal  # type: ignore[method-assign]
+    assert wanted(choice, stream) is coloured
+
+
+@pytest.mark.parametrize("columns", [200, 80])
+def test_both_sides_beside_each_other_where_there_is_room(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    long = Change("region-moved", "m", "'l' moved", "word " * 40, "peer " * 40)
+    print_report(Report(LEFT, RIGHT, (MOVED, GONE, long), (TEXT,), ("info mtree -o",)))
+    output = capsys.readouterr().out
+    plain = re.sub(r"\x1b\[[\d;]*m", "", output)
+    assert "\x1b[31m" in output
+    assert "\x1b[32m" in output
+    beside = [line for line in plain.splitlines() if "- 0-f: a|b" in line]
+    assert len(beside) == 1
+    assert ("| + 10-1f: a|b" in beside[0]) is (columns == 200)
+    assert plain.count("word") == 40
+    assert plain.count("peer") == 40
+    if columns == 200:
+        assert all(len(line) <= 200 for line in plain.splitlines())
+    else:
+        assert plain == rendered(Report(LEFT, RIGHT, (MOVED, GONE, long), (TEXT,), ("info mtree -o",)), "text")

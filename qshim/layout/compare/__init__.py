@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from qshim.errors import RecordingError
 from qshim.layout.compare.change import CHANGES, Change
-from qshim.layout.compare.flats import flat_changes
+from qshim.layout.compare.flats import flat_changes, views_by_space
 from qshim.layout.compare.ramblocks import block_changes
 from qshim.layout.compare.trees import tree_changes
 from qshim.recording.format import FLAT_COMMAND, RAMBLOCK_COMMAND, TREE_COMMAND, Recording
@@ -23,7 +23,7 @@ from qshim.views.mtree import tree
 from qshim.views.ramblock import blocks
 from qshim.views.viewed import Viewed
 
-__all__ = ["CHANGES", "Change", "Layout", "compare"]
+__all__ = ["CHANGES", "Change", "Layout", "compare", "views_by_space"]
 
 
 @dataclass(frozen=True, slots=True)

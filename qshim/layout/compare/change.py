@@ -25,6 +25,7 @@ CHANGES = {
     "region-enabled-changed": "switched on or off",
     "region-nonvolatile-changed": "became or ceased to be non-volatile",
     "region-owner-changed": "another owner or parent object",
+    "owner-renumbered": "the same owner, but QEMU numbers it otherwise: device[N] counts in the order of making",
     "region-order-changed": "siblings of equal address and priority stand in another order: another one wins",
     "alias-target-changed": "an alias shows another region",
     "alias-offset-changed": "an alias shows another part of its region",

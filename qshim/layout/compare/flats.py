@@ -12,12 +12,12 @@ from qshim.rows import FlatRow, FlatViewRow, RangeRow
 from qshim.units import hex_plain, span
 from qshim.views.flatview import dispatch_lines, range_line
 
-__all__ = ["flat_changes"]
+__all__ = ["flat_changes", "views_by_space"]
 
 
 def flat_changes(left: FlatRow, right: FlatRow) -> Iterator[Change]:
     """Changes of what is visible in each address space that both machines have."""
-    before, after = _by_space(left), _by_space(right)
+    before, after = views_by_space(left), views_by_space(right)
     told: set[tuple[int, int]] = set()
     for space in before:
         if space not in after:
@@ -35,7 +35,7 @@ def flat_changes(left: FlatRow, right: FlatRow) -> Iterator[Change]:
         yield Change("view-sharing-changed", names, f"{what}, in other company than before", None, None)
 
 
-def _by_space(flat: FlatRow) -> dict[tuple[str, int], FlatViewRow]:
+def views_by_space(flat: FlatRow) -> dict[tuple[str, int], FlatViewRow]:
     """(name, how many of that name came before) -> view."""
     spaces: dict[tuple[str, int], FlatViewRow] = {}
     count: Counter[str] = Counter()
@@ -100,7 +100,9 @@ def _ranges(space: str, left: Sequence[RangeRow], right: Sequence[RangeRow]) -> 
             assert row is not None
             yield Change(kind, space, f"{where}: '{row.name}' {verb}", *lines)
         else:
-            yield Change("range-changed", space, f"{where}: {_seen(b, low)} instead of {_seen(a, low)}", *lines)
+            from_start = a.offset + low - a.start == b.offset + low - b.start == 0
+            seen = [_seen(row, None if from_start else low) for row in (b, a)]
+            yield Change("range-changed", space, f"{where}: {seen[0]} instead of {seen[1]}", *lines)
     if not runs:
         yield from _pieces(space, left, right)
 
@@ -114,8 +116,10 @@ def _visible(row: RangeRow, addr: int) -> Hashable:
     return (row.name, row.offset + addr - row.start, word, row.priority, row.nonvolatile)
 
 
-def _seen(row: RangeRow, addr: int) -> str:
+def _seen(row: RangeRow, addr: int | None) -> str:
     word = f"nv-{row.type}" if row.nonvolatile else row.type
+    if addr is None:
+        return f"'{row.name}' ({word})"
     return f"'{row.name}' ({word}) from offset {hex_plain(row.offset + addr - row.start)}"
 
 

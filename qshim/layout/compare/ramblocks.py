@@ -36,7 +36,7 @@ def block_changes(left: Sequence[BlockRow], right: Sequence[BlockRow]) -> Iterat
         yield Change("block-order-changed", b.name, what, block_line(a), block_line(b))
     shows = [any(b.host is not None for b in rows) for rows in (left, right)]
     if left and right and shows[0] != shows[1]:
-        what = f"the {'second' if shows[1] else 'first'} one has the columns HVA and RO"
+        what = f"`info ramblock` of the {'second' if shows[1] else 'first'} machine alone has the columns HVA and RO"
         yield Change("host-columns", "info ramblock", what, None, None)
 
 

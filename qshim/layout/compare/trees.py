@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from qshim.layout.compare.change import Change, matched
 from qshim.rows import RegionRow, TreeRow
@@ -41,6 +42,61 @@ class _Node:
         return 1 + sum(child.count() for child in self.children)
 
 
+@dataclass(slots=True)
+class _Told:
+    """What is said of all trees together when they have been walked."""
+
+    words: list[str] = field(default_factory=list)
+    """Types of roots that print another word."""
+    pairs: list[tuple[str, _Node, _Node]] = field(default_factory=list)
+    """Place and both sides of each region that both machines have."""
+
+    def owner_changes(self) -> Iterator[Change]:
+        """Regions of another object. Where every path has one other, of another number, the object is the same one."""
+        there: dict[str, set[str]] = defaultdict(set)
+        back: dict[str, set[str]] = defaultdict(set)
+        for _, a, b in self.pairs:
+            for old, new in ((a.row.owner, b.row.owner), (a.row.parent, b.row.parent)):
+                if old is not None and new is not None:
+                    there[old.value].add(new.value)
+                    back[new.value].add(old.value)
+        for here, a, b in self.pairs:
+            both = ((a.row.owner, b.row.owner), (a.row.parent, b.row.parent))
+            if all(old == new for old, new in both):
+                continue
+            renumbered = all(
+                old == new
+                or (
+                    old is not None
+                    and new is not None
+                    and (old.is_device, old.key) == (new.is_device, new.key)
+                    and len(there[old.value]) == len(back[new.value]) == 1
+                    and _NUMBER.sub("[]", old.value) == _NUMBER.sub("[]", new.value)
+                )
+                for old, new in both
+            )
+            old_text, new_text = (_belongs(node.row) for node in (a, b))
+            if renumbered:
+                kind, what = "owner-renumbered", f"belongs to the object that is called {new_text}, not {old_text}"
+            else:
+                kind, what = "region-owner-changed", f"belongs to {new_text} instead of {old_text}"
+            yield Change(kind, here, f"'{a.row.name}' {what}", _line(a), _line(b))
+
+
+_NUMBER = re.compile(r"\[\d+\]")
+
+
+def _belongs(row: RegionRow) -> str:
+    """The owner for a sentence; without one the parent object."""
+    owner = row.owner or row.parent
+    if owner is None:
+        return "nobody"
+    text = owner.value if owner.key == "path" else f"{'a' if owner.key == 'type' else 'the device'} {owner.value}"
+    if row.owner is not None and row.parent is not None and row.parent != row.owner:
+        text += f" (below {row.parent.value})"
+    return text
+
+
 def _nodes(rows: Sequence[RegionRow], base: int = 0) -> tuple[_Node, ...]:
     """The forest that *rows* draw; children are what is deeper than the row before."""
     nodes: list[_Node] = []
@@ -56,7 +112,7 @@ def _nodes(rows: Sequence[RegionRow], base: int = 0) -> tuple[_Node, ...]:
 
 def tree_changes(left: TreeRow, right: TreeRow) -> Iterator[Change]:
     """Changes of address spaces, of the regions below their roots, and of what aliases show."""
-    words: list[str] = []
+    told = _Told()
     before, after = ([(g.spaces, _nodes(g.regions)) for g in side.groups] for side in (left, right))
     pairs, gone, come = matched(
         before,
@@ -70,7 +126,7 @@ def tree_changes(left: TreeRow, right: TreeRow) -> Iterator[Change]:
     for (names, trees), (other_names, other_trees) in pairs:
         lost += Counter(names) - Counter(other_names)
         found += Counter(other_names) - Counter(names)
-        yield from _forest(f"address-space: {names[0]}", trees, other_trees, words)
+        yield from _forest(f"address-space: {'memory' if 'memory' in names else names[0]}", trees, other_trees, told)
     for name in sorted(lost | found):
         root, other = _root_of(name, before), _root_of(name, after)
         line = f"address-space: {name}"
@@ -82,9 +138,10 @@ def tree_changes(left: TreeRow, right: TreeRow) -> Iterator[Change]:
             yield Change("space-removed", name, f"address space '{name}' (root '{root}') went", line, None)
         for _ in range(found[name] - changed):
             yield Change("space-added", name, f"address space '{name}' (root '{other}') is new", None, line)
-    yield from _targets(left, right, words)
-    if words:
-        what = f"{len(words)} regions without a parent print `{words[0]}`"
+    yield from _targets(left, right, told)
+    yield from told.owner_changes()
+    if told.words:
+        what = f"{len(told.words)} regions without a parent print `{told.words[0]}`"
         yield Change("container-word", "every tree", what, None, None)
 
 
@@ -92,11 +149,11 @@ def _root_of(space: str, groups: Sequence[tuple[tuple[str, ...], tuple[_Node, ..
     return next((trees[0].row.name if trees else "" for names, trees in groups if space in names), "")
 
 
-def _targets(left: TreeRow, right: TreeRow, words: list[str]) -> Iterator[Change]:
+def _targets(left: TreeRow, right: TreeRow, told: _Told) -> Iterator[Change]:
     before, after = ([(t.name, _nodes(t.regions)) for t in side.targets] for side in (left, right))
     pairs, gone, come = matched(before, after, lambda t: (t[0], tuple(n.key() for n in t[1])), lambda t: t[0])
     for (name, trees), (_, other_trees) in pairs:
-        yield from _forest(f"memory-region: {name}", trees, other_trees, words)
+        yield from _forest(f"memory-region: {name}", trees, other_trees, told)
     for kind, verb, sections in (("region-removed", "went", gone), ("region-added", "is new", come)):
         for name, _ in sections:
             line = f"memory-region: {name}"
@@ -105,7 +162,7 @@ def _targets(left: TreeRow, right: TreeRow, words: list[str]) -> Iterator[Change
 
 
 def _forest(
-    place: str, left: Sequence[_Node], right: Sequence[_Node], words: list[str]
+    place: str, left: Sequence[_Node], right: Sequence[_Node], told: _Told
 ) -> Iterator[Change]:
     """Changes among siblings and below them."""
     pairs, gone, come = matched(
@@ -114,6 +171,7 @@ def _forest(
         _Node.key,
         lambda n: (n.offset, n.plain()),
         lambda n: (n.row.name, n.row.owner, n.offset),
+        lambda n: (n.row.name, n.offset, n.size),
         lambda n: (n.row.name, n.row.owner, n.size),
         lambda n: (n.row.name, n.row.owner),
         lambda n: (n.row.name, n.offset),
@@ -121,9 +179,9 @@ def _forest(
         lambda n: (n.offset, n.size, n.row.type, n.row.alias is None),
     )
     for a, b in pairs:
-        yield from _pair(place, a, b, words)
+        yield from _pair(place, a, b, told)
         if a.children or b.children:
-            yield from _forest(f"{place}/{a.row.name}", a.children, b.children, words)
+            yield from _forest(f"{place}/{a.row.name}", a.children, b.children, told)
     for kind, verb, nodes in (("region-removed", "went", gone), ("region-added", "is new", come)):
         for node in nodes:
             below = f", with {node.count() - 1} regions below it" if node.children else ""
@@ -137,7 +195,7 @@ def _line(node: _Node) -> str:
     return region_line(replace(node.row, level=0), True)
 
 
-def _pair(place: str, a: _Node, b: _Node, words: list[str]) -> Iterator[Change]:
+def _pair(place: str, a: _Node, b: _Node, told: _Told) -> Iterator[Change]:
     here = f"{place}/{a.row.name}"
     name = f"'{a.row.name}'"
     old_row, new_row = a.row, b.row
@@ -154,7 +212,7 @@ def _pair(place: str, a: _Node, b: _Node, words: list[str]) -> Iterator[Change]:
         yield change("region-resized", f"{name} changed its size from {sizes}")
     if old_row.type != new_row.type:
         if {old_row.type, new_row.type} == {"i/o", "container"}:
-            words.append(f"{new_row.type}` instead of `{old_row.type}")
+            told.words.append(f"{new_row.type}` instead of `{old_row.type}")
         else:
             yield change("region-type-changed", f"{name} is {new_row.type} instead of {old_row.type}")
     if old_row.priority != new_row.priority:
@@ -165,8 +223,7 @@ def _pair(place: str, a: _Node, b: _Node, words: list[str]) -> Iterator[Change]:
         yield change("region-enabled-changed", what)
     if old_row.nonvolatile != new_row.nonvolatile:
         yield change("region-nonvolatile-changed", f"{name} is {'' if new_row.nonvolatile else 'not '}non-volatile now")
-    if (old_row.owner, old_row.parent) != (new_row.owner, new_row.parent):
-        yield change("region-owner-changed", f"{name} belongs to another object")
+    told.pairs.append((here, a, b))
     old, new = old_row.alias, new_row.alias
     if (old is None) != (new is None) or (old and new and old.target != new.target):
         shown = [f"'{alias.target}'" if alias else "no region" for alias in (old, new)]
