@@ -99,7 +99,7 @@ def query_machines(vm: Vm, arguments: Arguments) -> object:
     machines = schema_for(vm).machines
     if not arguments.get("compat-props"):
         return machines
-    from qshim.monitor.schema.types import qom_types
+    from qshim.qom.types import qom_types
 
     known = qom_types(vm.quirks.label, vm.target)
     if known is None:

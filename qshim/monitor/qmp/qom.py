@@ -14,8 +14,8 @@ from qshim.monitor.qmp.machine import recorded
 from qshim.monitor.qmp.objects import backends, objects_of
 from qshim.monitor.qmp.table import QMP
 from qshim.monitor.registry import CommandError
-from qshim.monitor.schema.types import QomTypes, qom_types
 from qshim.qom import MemoryBackend, QomObject
+from qshim.qom.types import QomTypes, qom_types
 
 if TYPE_CHECKING:
     from qshim.vm import Vm

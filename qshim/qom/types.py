@@ -35,6 +35,16 @@ class QomTypes:
             here = self.by_name[here].get("parent") if here in self.by_name else None
         return name in self._interfaces.get(parent, ())
 
+    def family(self, name: str, base: str) -> str:
+        """The ancestor of type *name* (or itself) right below *base*; *name* where there is none."""
+        here = name
+        while here in self.by_name:
+            parent = self.by_name[here].get("parent")
+            if parent is None or parent == base:
+                return here
+            here = parent
+        return name
+
     def properties(self, name: str) -> Any:
         """What qom-list-properties answers: a list, or the whole error reply; None where nobody knows."""
         return _parsed(self._properties.get(name))
@@ -56,5 +66,5 @@ def qom_types(label: str, target: str) -> QomTypes | None:
     import json
     import lzma
 
-    path = Path(__file__).parents[2] / "data" / f"types-{label}-{target}.json.xz"
+    path = Path(__file__).parents[1] / "data" / f"types-{label}-{target}.json.xz"
     return QomTypes(json.loads(lzma.decompress(path.read_bytes()))) if path.is_file() else None
