@@ -69,12 +69,23 @@ class Board:
         """Machine-done has passed: devices that come now are hot-plugged."""
         self.pci_buses: list[Bus] = []
         """Root PCI buses, the oldest first."""
+        self.bus_numbers: dict[str, int] = {}
+        """Bus type -> how many buses of it have got a number for a name (`ide.0`)."""
+        self.backend_regions: dict[str, MemoryRegion] = {}
+        """Id of a memory backend -> its region."""
         self.on_device_deleted: Callable[[Device, str], None] = lambda device, path: None
         """Told of a device (and the path it had) that an unplug has removed."""
         self.system = self.container("system", SPACE)
         self.ports = self.io("io", IO_SPACE)
         self.memory_space = self.space(self.system, "memory")
         self.io_space = self.space(self.ports, "I/O")
+
+    @property
+    def isa_memory(self) -> MemoryRegion:
+        """Where ISA cards put memory: PCI's where there is PCI."""
+        first = self.pci_buses[0] if self.pci_buses else None
+        memory = getattr(first, "memory", None)
+        return self.system if memory is None else memory
 
     # --- regions: each has its place in the object tree (NAME[N] below its parent) ---
 
@@ -85,6 +96,7 @@ class Board:
             where = region.parent if isinstance(region.parent, QomObject) else self.unattached
             kind = "iommu-memory-region" if region.is_iommu else "memory-region"
             node = where.add_numbered(region.name.replace("/", "\\x2f"), QomObject(kind))
+            region.parent = where
         if isinstance(region.parent, Device):
             region.parent.regions[region] = node
         return region

@@ -12,7 +12,7 @@ from qshim.units import SPACE
 if TYPE_CHECKING:
     from qshim.memory import MemoryRegion
 
-__all__ = ["PciBridge"]
+__all__ = ["PciBridge", "reset_below"]
 
 PRIMARY_BUS, SECONDARY_BUS, SUBORDINATE_BUS = 0x18, 0x19, 0x1A
 IO_BASE, IO_LIMIT, IO_UPPER = 0x1C, 0x1D, 0x30

@@ -83,7 +83,7 @@ class PciBus(Bus):
         return here
 
     @property
-    def path(self) -> str:
+    def prefix(self) -> str:
         """What the device paths on it begin with (`0000:00`, `0000:00:01.0`)."""
         return self.root_path if self.bridge is None else self.bridge.device_path
 

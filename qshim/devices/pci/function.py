@@ -77,7 +77,7 @@ class PciFunction(Device):
     @property
     def device_path(self) -> str:
         """QEMU's device path, which names RAM blocks (`0000:00:01.0:00.0`; 4)."""
-        return f"{self.pci_bus.path}:{shown(self.devfn)}"
+        return f"{self.pci_bus.prefix}:{shown(self.devfn)}"
 
     @property
     def express(self) -> bool:
@@ -116,17 +116,7 @@ class PciFunction(Device):
         """
 
     def fill_config(self) -> None:
-        """Identity and masks of configuration space, as recorded of this type, else those of every function."""
-        recorded = self.description.get("config")
-        if isinstance(recorded, tuple):
-            config, mask, clear_mask = recorded
-            self.config[:] = config
-            self.mask[:] = mask
-            self.clear_mask[:] = clear_mask
-            self.clear_mask.extend(bytes(len(self.mask) - len(self.clear_mask)))
-            self._saved_multifunction = False
-            self.config[HEADER] &= 0x7F
-            return
+        """Identity and masks of configuration space: those of every function."""
         self.config[SUBSYSTEM : SUBSYSTEM + 4] = (0x11001AF4).to_bytes(4, "little")
         self.mask[COMMAND : COMMAND + 2] = COMMAND_MASK.to_bytes(2, "little")
         self.mask[CACHE_LINE] = self.mask[INTERRUPT_LINE] = 0xFF

@@ -7,7 +7,7 @@ from qshim.devices.pci.function import CONFIG_SIZE, PciFunction
 from qshim.memory import MemoryRegionOps, MemTxAttrs
 from qshim.memory.ops import AccessSizes, Endian
 
-__all__ = ["ConfigMechanism", "ecam_ops"]
+__all__ = ["ConfigMechanism", "ecam_ops", "read_config", "write_config"]
 
 ENABLE = 1 << 31
 ALL_ONES = 0xFFFFFFFFFFFFFFFF

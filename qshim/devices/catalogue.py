@@ -1,0 +1,274 @@
+"""The device catalogue: what was recorded of each type of real QEMU, and devices made from it.
+
+`instantiate` makes any device the catalogue knows and puts it on the board. Types whose layout
+depends on properties have rules in qshim.devices.rules; types whose registers move memory have
+classes in qshim.devices.chipset.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from qshim.devices.board import Board
+from qshim.devices.build import build_buses, build_objects, build_regions, place_of
+from qshim.devices.errors import DeviceError
+from qshim.devices.layout import Layout
+from qshim.devices.pci.bridge import PciBridge
+from qshim.devices.pci.function import PciFunction
+from qshim.devices.qdev import Bus, Device
+from qshim.memory import MemoryRegion
+from qshim.qom import QomObject
+from qshim.qom.types import qom_types
+
+__all__ = [
+    "Catalogue", "CatalogueBridge", "CatalogueDevice", "CatalogueFunction", "catalogue", "create", "instantiate",
+]  # fmt: skip
+
+
+class Catalogue:
+    """What was recorded of the devices of one QEMU."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        """*data*: the content of a data file."""
+        self._types: Mapping[str, str] = data["types"]
+        self._board: Mapping[str, str] = data["board"]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Types that a user can ask for, in order of their names."""
+        return tuple(sorted(self._types))
+
+    def entry(self, name: str, board: str | None = None) -> Mapping[str, Any] | None:
+        """What was recorded of type *name* as a device that users add, else as one that *board* (or any) makes."""
+        if board is not None and name in self._board:
+            found: Mapping[str, Mapping[str, Any]] = json.loads(self._board[name])
+            for key in (board, *found):
+                if key in found:
+                    return found[key]
+        if name in self._types:
+            told: Mapping[str, Any] = json.loads(self._types[name])
+            return told
+        return None if board is not None else self.entry(name, "q35")
+
+
+@cache
+def catalogue(label: str) -> Catalogue | None:
+    """The catalogue of dialect *label*; None where no binary was asked."""
+    import lzma
+
+    path = Path(__file__).parents[1] / "data" / f"devices-{label}.json.xz"
+    return Catalogue(json.loads(lzma.decompress(path.read_bytes()))) if path.is_file() else None
+
+
+class _Made:
+    """What devices made from a layout have in common."""
+
+    layout: Layout
+    made: Mapping[str, MemoryRegion]
+
+    def build(self: Any) -> None:
+        """Make everything that the layout says."""
+        from qshim.devices.rules import tailor
+
+        device: Device = self
+        layout = tailor(device, self.layout)
+        self.layout = layout
+        self.made = {}
+        types = qom_types(device.board.quirks.label, device.board.target)
+
+        def kind_of(name: str) -> str:
+            return name if types is None else types.family(name, "bus")
+
+        build_buses(device, layout, kind_of)
+        for child in layout.children:
+            made = _made(device.board, child.layout, None, None)
+            if child.addr is not None and isinstance(device, PciFunction):
+                made.properties["addr"] = f"{device.devfn >> 3:x}.{child.addr & 7}"
+                if device.multifunction:
+                    made.properties.setdefault("multifunction", "off")
+            device.board.plug(made, place_of(device, child), parent=device, name=child.name)
+        self.made = build_regions(device, layout)
+        build_objects(device, layout)
+        for path, kind in layout.unattached:
+            if "/" not in path and kind == "irq":
+                device.board.unattached.add_numbered(path.rpartition("[")[0], QomObject(kind))
+
+    def spaces_of(self: Any) -> None:
+        """Make the address spaces that the layout says."""
+        for name, root in self.layout.spaces:
+            self.spaces.append(self.board.space(self.made[root], name))
+
+
+class CatalogueDevice(_Made, Device):
+    """A device that is on no PCI bus."""
+
+    def __init__(
+        self, board: Board, layout: Layout, *, device_id: str | None, properties: Mapping[str, str] | None
+    ) -> None:
+        super().__init__(board, layout.type_name, device_id=device_id, properties=properties)
+        self.layout = layout
+        self.spaces: list[Any] = []
+
+    def realize(self) -> None:
+        """Make regions, buses, children."""
+        self.build()
+        self.spaces_of()
+
+    def unrealize(self) -> None:
+        """Take everything away."""
+        _unplug_children(self)
+        for space in self.spaces:
+            space.destroy()
+        self.spaces.clear()
+        self.drop_regions()
+
+
+class CatalogueFunction(_Made, PciFunction):
+    """A PCI function."""
+
+    def __init__(
+        self, board: Board, layout: Layout, *, device_id: str | None, properties: Mapping[str, str] | None
+    ) -> None:
+        super().__init__(board, layout.type_name, device_id=device_id, properties=properties)
+        self.layout = layout
+
+    def fill_config(self) -> None:
+        """As recorded."""
+        from qshim.devices.rules import tailor_early
+
+        self.layout = tailor_early(self, self.layout)
+        pci = self.layout.pci
+        if pci is None:
+            super().fill_config()
+            return
+        size = len(pci.config)
+        self._saved_multifunction = bool(pci.config[0x0E] & 0x80)
+        self.config = bytearray(pci.config)
+        self.config[0x0E] &= 0x7F
+        self.mask, self.clear_mask = bytearray(pci.mask), bytearray(pci.clear)
+        assert len(self.mask) == len(self.clear_mask) == size
+
+    def make(self) -> None:
+        """Make regions and BARs."""
+        self.build()
+        self.map_bars()
+        self.spaces_of()
+
+    def map_bars(self) -> None:
+        """Put the regions of the layout behind their BARs."""
+        layout = self.layout
+        if layout.pci is None:
+            return
+        for index, kind in sorted(layout.pci.kinds.items()):
+            region = self._behind(layout, index)
+            if region is not None:
+                self.register_bar(index, kind, region)
+
+    def _behind(self, layout: Layout, index: int) -> MemoryRegion | None:
+        plan = layout.behind(index)
+        if plan is not None:
+            return self.made[plan.name]
+        for child in self.children.values():
+            if isinstance(child, CatalogueDevice):
+                plan = child.layout.behind(index)
+                if plan is not None:
+                    return child.made[plan.name]
+        return None
+
+    def unrealize(self) -> None:
+        """Take everything away."""
+        _unplug_children(self)
+        super().unrealize()
+
+
+class CatalogueBridge(CatalogueFunction, PciBridge):
+    """A PCI bridge or port."""
+
+    def secondary_bus(self) -> tuple[str, str]:
+        """The one bus of the layout."""
+        for name, kind in self.layout.buses:
+            if self.board.descends(kind, "PCI") or kind in ("PCI", "PCIE", "CXL"):
+                if self.id is not None:
+                    return kind, self.id
+                return kind, name
+        return super().secondary_bus()
+
+    def make(self) -> None:
+        """Make the bus and its windows, then the rest."""
+        PciBridge.make(self)
+        kind, _ = self.secondary_bus()
+        self.layout.buses = [(name, other) for name, other in self.layout.buses if other != kind]
+        CatalogueFunction.make(self)
+
+    def unrealize(self) -> None:
+        """Take windows, bus and regions away."""
+        _unplug_children(self)
+        PciBridge.unrealize(self)
+
+
+def _unplug_children(device: Device) -> None:
+    for child in list(device.children.values()):
+        if isinstance(child, Device) and child.realized:
+            device.board.unplug(child)
+
+
+def _made(board: Board, layout: Layout, device_id: str | None, properties: Mapping[str, str] | None) -> Device:
+    from qshim.devices.chipset import class_of
+
+    kind = class_of(layout.type_name)
+    if kind is None:
+        if layout.pci is None:
+            kind = CatalogueDevice
+        else:
+            kind = CatalogueBridge if layout.pci.config[0x0E] & 0x7F == 1 else CatalogueFunction
+    made: Device = kind(board, layout, device_id=device_id, properties=properties)
+    return made
+
+
+def create(
+    board: Board,
+    type_name: str,
+    *,
+    device_id: str | None = None,
+    properties: Mapping[str, str] | None = None,
+    machine: str | None = None,
+) -> Device:
+    """A device of *type_name*, not plugged in; *machine* says whose own device it is (`pc`, `q35`), if it is one.
+
+    :raises DeviceError: the catalogue does not know the type, or QEMU did not start it either.
+    """
+    known = catalogue(board.quirks.label)
+    entry = None if known is None else known.entry(type_name, machine)
+    if entry is None:
+        raise DeviceError(f"'{type_name}' is not a valid device model name")
+    if "f" not in entry:
+        raise DeviceError(entry["fail"].split("\n")[0])
+    device = _made(board, Layout.of(entry["f"]), device_id, properties)
+    device.description = entry
+    return device
+
+
+def instantiate(
+    board: Board,
+    type_name: str,
+    bus: Bus | None = None,
+    device_id: str | None = None,
+    properties: Mapping[str, str] | None = None,
+    *,
+    parent: QomObject | None = None,
+    name: str | None = None,
+    machine: str | None = None,
+) -> Device:
+    """Make a device of *type_name* with *properties*, plug it into *bus* and realize it.
+
+    *parent* and *name* say where it hangs in the object tree; without them it becomes the next
+    /machine/unattached/device[N].
+
+    :raises DeviceError: unknown type, or QEMU would refuse, in its words.
+    """
+    device = create(board, type_name, device_id=device_id, properties=properties, machine=machine)
+    return board.plug(device, bus, parent=parent, name=name)

@@ -1,0 +1,30 @@
+"""What properties change in the layout of a device (spec/x86-boards.md 6.3, 6.5).
+
+A rule takes the device, whose properties are set, and the recorded layout, and changes the layout
+before anything is built. Rules marked early run before configuration space is taken over.
+"""
+
+from __future__ import annotations
+
+from qshim.devices.layout import Layout
+from qshim.devices.qdev import Device
+from qshim.devices.rules.rom import rom_rule
+from qshim.devices.rules.table import RULES
+
+__all__ = ["tailor", "tailor_early"]
+
+
+def tailor_early(device: Device, layout: Layout) -> Layout:
+    """Apply the rules that concern a PCI function before it is made."""
+    for rule in RULES.get(device.type_name, ()):
+        rule(device, layout)
+    rom_rule(device, layout)
+    return layout
+
+
+def tailor(device: Device, layout: Layout) -> Layout:
+    """Apply the rules of devices that are no PCI functions (those have had theirs)."""
+    if layout.pci is None:
+        for rule in RULES.get(device.type_name, ()):
+            rule(device, layout)
+    return layout
