@@ -10,6 +10,7 @@ Exit status: 0 same or done, 1 findings, 2 usage, 3 could not, 70 our own bug, 1
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Subcommand -> its module and one line of help."""
 
 
+_CANNOT_WRITE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one `qshim` command line (default: the process's own) and return its exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -53,11 +57,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         # the reader went away (`| head`); nothing may be flushed into the pipe at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in _CANNOT_WRITE:
+            return _internal(error)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"qshim: cannot write the output: {error.strerror}", file=sys.stderr)
+        return 3
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 0
     except Exception as error:
-        print(f"qshim: internal error: {type(error).__name__}: {error} ({_where(error)})", file=sys.stderr)
-        return 70
+        return _internal(error)
+
+
+def _internal(error: Exception) -> int:
+    print(f"qshim: internal error: {type(error).__name__}: {error} ({_where(error)})", file=sys.stderr)
+    return 70
 
 
 def _dispatch(words: list[str], qemu_argv: list[str] | None) -> int:

@@ -6,6 +6,7 @@ qshim sweep --grid grid.toml --qemu qemu-system-x86_64 --state results.jsonl
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -17,11 +18,15 @@ from typing import TYPE_CHECKING
 from qshim.errors import CompareError, UsageError
 
 if TYPE_CHECKING:
+    from io import FileIO
+
     from qshim.crosscheck.sweep import Outcome, Summary
 
 __all__ = ["configure", "run"]
 
 _SHOWN = 20
+_BEGINS = '{"against": '
+"""So does each line of a state file, also one that was cut off."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -104,7 +109,10 @@ class _State:
 
     def __init__(self, path: str | None, against: str | None) -> None:
         try:
-            self._file = None if path is None else open(path, "a", encoding="utf-8")  # noqa: SIM115
+            # unbuffered: a disk that is full says so at once, and nothing is left to write at the end
+            self._file = None if path is None else open(path, "a+b", buffering=0)  # noqa: SIM115
+            if self._file is not None:
+                _drop_cut_line(self._file)
         except OSError as error:
             raise CompareError(f"cannot write {path}: {error.strerror}") from error
         self._against = against
@@ -120,10 +128,20 @@ class _State:
         """Append one result."""
         if self._file is not None:
             try:
-                self._file.write(json.dumps({"against": self._against, **_as_dict(outcome)}) + "\n")
-                self._file.flush()
+                line = json.dumps({"against": self._against, **_as_dict(outcome)}).encode() + b"\n"
+                if self._file.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, "the last result was cut off")
             except OSError as error:
                 raise CompareError(f"cannot write {self._file.name}: {error.strerror}") from error
+
+
+def _drop_cut_line(file: FileIO) -> None:
+    """Cut off what an interrupted run left behind the last whole line, so that the next one stands on a line."""
+    file.seek(0)
+    data = file.read()
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        file.truncate(whole)
 
 
 def _as_dict(outcome: Outcome) -> dict[str, object]:
@@ -148,7 +166,7 @@ def _load(path: str | None) -> dict[str, Outcome]:
             lists = {name: tuple(kept[name]) for name in ("argv", "kinds", "compared", "unequal")}
             outcome = Outcome(**{**kept, **lists})
         except (ValueError, KeyError, TypeError) as error:
-            if number == len(lines):
+            if number == len(lines) and line.startswith(_BEGINS[: len(line)]):
                 break
             raise CompareError(f"{path} is no state of a sweep: line {number} cannot be read") from error
         # what failed is tried again

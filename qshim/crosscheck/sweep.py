@@ -11,6 +11,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from qshim.crosscheck.grid import Case
@@ -88,9 +89,10 @@ async def sweep(
 ) -> None:
     """Check every (QEMU, case), *workers* at a time; *tell* hears of each as it ends."""
     commands = [command_of(qemu, case, against) for qemu, case in jobs]
-    async for ended in side_by_side(commands, workers):
-        qemu, case = jobs[ended.number]
-        tell(outcome_of(qemu, case, ended))
+    async with aclosing(side_by_side(commands, workers)) as results:
+        async for ended in results:
+            qemu, case = jobs[ended.number]
+            tell(outcome_of(qemu, case, ended))
 
 
 async def smallest(outcome: Outcome, against: str | None) -> tuple[str, ...]:
@@ -98,10 +100,9 @@ async def smallest(outcome: Outcome, against: str | None) -> tuple[str, ...]:
 
     async def differs(argv: Sequence[str]) -> bool:
         case = Case({}, tuple(argv))
-        async for ended in side_by_side([command_of(outcome.qemu, case, against)], 1):
-            found = outcome_of(outcome.qemu, case, ended)
-            return found.verdict == outcome.verdict and bool(set(found.kinds) & set(outcome.kinds))
-        return False
+        async with aclosing(side_by_side([command_of(outcome.qemu, case, against)], 1)) as results:
+            found = [outcome_of(outcome.qemu, case, ended) async for ended in results][0]
+        return found.verdict == outcome.verdict and bool(set(found.kinds) & set(outcome.kinds))
 
     return await minimise(outcome.argv, differs)
 

@@ -15,14 +15,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
-import tempfile
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from typing import IO, Any, TypeVar
 
 from qemu.qmp import ConnectError, ExecInterruptedError, ExecuteError, QMPClient, QMPError
 from qemu.qmp.protocol import StateError
 
+from qshim.edge.children import dying_with_us
 from qshim.errors import CompareError, QshimError, UsageError
 from qshim.recording.format import lines_of
 
@@ -36,14 +35,6 @@ ANSWER_SECONDS = 20.0
 
 _START_SECONDS = 60.0
 _GREETING_SECONDS = 5.0
-# Runs between us and QEMU: asks the kernel to kill it when we die, then becomes it. PR_SET_PDEATHSIG
-# survives exec; code run in the forked child by subprocess itself would not be safe beside threads.
-_DIE_WITH_PARENT = (
-    "import ctypes, os, signal, sys\n"
-    "ctypes.CDLL(None).prctl(1, signal.SIGKILL)\n"
-    "os.getppid() == int(sys.argv[1]) or os._exit(1)\n"
-    "os.execv(sys.argv[2], sys.argv[2:])\n"
-)
 _Result = TypeVar("_Result")
 
 # without any handler, logging would print the library's warnings on stderr
@@ -224,12 +215,12 @@ class _Process:
     def __init__(self, path: str, argv: Sequence[str], fd: int) -> None:
         own = ["-S", "-display", "none", "-chardev", f"socket,id={MONITOR_ID},fd={fd}"]
         own += ["-mon", f"chardev={MONITOR_ID},mode=control,id={MONITOR_ID}"]
-        shim = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid())] if sys.executable else []
         self._name = os.path.basename(path)
-        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by end)
+        # in memory, so that a full disk hides no reason
+        self._stderr: IO[bytes] = os.fdopen(os.memfd_create("qemu-stderr"), "w+b")
         try:
             self._child = subprocess.Popen(
-                [*shim, os.path.abspath(path), *argv, *own],
+                [*dying_with_us(), os.path.abspath(path), *argv, *own],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr,
