@@ -1,0 +1,93 @@
+"""What differs between versions of one machine *type*, whatever binary runs it (spec/x86-boards.md 1 to 3)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+__all__ = ["Compat", "compat_of"]
+
+_NAME = re.compile(r"pc-(?:i440fx|q35)-(\d+)\.(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Compat:
+    """The contents of a versioned PC."""
+
+    version: tuple[int, int]
+    """(99, 0) for a type without versions."""
+    gigabyte_align: bool = True
+    """RAM below 4 GiB is whole GiB (since 1.8)."""
+    reserved_memory: bool = True
+    """There is room for memory devices (since 2.1)."""
+    slot_alignment: bool = True
+    """Each slot reserves a GiB (since 2.2)."""
+    rsdp_in_ram: bool = True
+    """/rom@etc/acpi/rsdp is a block (since 2.3)."""
+    broken_reserved_end: bool = False
+    """The 64-bit hole begins at the base of device memory (until 2.4)."""
+    fw_cfg_dma: bool = True
+    """fw_cfg has a DMA port (since 2.5)."""
+    acpi_cpu_legacy: bool = False
+    """CPU hotplug has the legacy registers alone (until 2.6)."""
+    hole64_fix: bool = True
+    """x-pci-hole64-fix (since 2.11)."""
+    global_vram: bool = False
+    """vga.vram has no path in its name (until 2.12)."""
+    prefer_sockets: bool = False
+    """-smp N means N sockets (until 6.1)."""
+    amd_hole: bool = True
+    """RAM moves above 1 TiB around the HyperTransport hole (since 7.1)."""
+    isa_bios_alias: bool = True
+    """With pflash, isa-bios is an alias (since 9.1, in binaries that know it)."""
+    small_bios: bool = False
+    """bios.bin of 128 KiB (until 1.6)."""
+    old_device_path: bool = False
+    """`0000:03.0` instead of `0000:00:03.0` (until 1.6)."""
+    resizable_tables: bool = True
+    """/rom@etc/acpi/tables may grow (since 2.3)."""
+    cirrus_default: bool = False
+    """The default VGA is cirrus (until 2.1)."""
+    e1000_default: bool = False
+    """The NIC of q35 is e1000 (until 2.11)."""
+    extended_tseg: int | None = None
+    """Machine types until 2.9 have no extended TSEG."""
+    ignored_phys_bits_32: bool = False
+    """A CPU without long mode is never too small (until 8.1)."""
+    q35_cpus: int | None = None
+    """Most CPUs of a q35, where the type says so."""
+    native_hotplug_default: bool = False
+    """PCIe ports handle hot-plug themselves (until 6.0)."""
+    tco: bool = True
+
+
+def compat_of(name: str) -> Compat:
+    """What machine type *name* contains."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return Compat((99, 0))
+    at = (int(match[1]), int(match[2]))
+    return Compat(
+        at,
+        gigabyte_align=at >= (2, 0) or at == (1, 8),
+        reserved_memory=at >= (2, 1),
+        slot_alignment=at >= (2, 2),
+        rsdp_in_ram=at >= (2, 3),
+        broken_reserved_end=at <= (2, 4),
+        fw_cfg_dma=at >= (2, 5),
+        acpi_cpu_legacy=at <= (2, 6),
+        hole64_fix=at >= (2, 11),
+        global_vram=at <= (2, 12),
+        prefer_sockets=at <= (6, 1),
+        amd_hole=at >= (7, 1),
+        isa_bios_alias=at >= (9, 1),
+        small_bios=at <= (1, 6),
+        old_device_path=at <= (1, 6),
+        resizable_tables=at >= (2, 3),
+        cirrus_default=at <= (2, 1),
+        e1000_default=at <= (2, 11),
+        extended_tseg=0 if at <= (2, 9) else None,
+        ignored_phys_bits_32=at <= (8, 1),
+        q35_cpus=255 if at <= (2, 7) else 288 if at <= (8, 0) else 1024 if at <= (8, 2) else None,
+        native_hotplug_default=at <= (6, 0),
+    )
