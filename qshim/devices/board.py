@@ -73,6 +73,14 @@ class Board:
         """Bus type -> how many buses of it have got a number for a name (`ide.0`)."""
         self.backend_regions: dict[str, MemoryRegion] = {}
         """Id of a memory backend -> its region."""
+        self.ram: MemoryRegion | None = None
+        """Main memory; None where there is none."""
+        self.below_4g = 0
+        """Bytes of it below 4 GiB."""
+        self.smm = True
+        """The chipset has memory for system management mode."""
+        self.legacy_cpu_hotplug = False
+        """CPU hot-plug registers stay legacy ones (machine types up to 2.6)."""
         self.on_device_deleted: Callable[[Device, str], None] = lambda device, path: None
         """Told of a device (and the path it had) that an unplug has removed."""
         self.system = self.container("system", SPACE)

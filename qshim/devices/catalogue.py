@@ -77,6 +77,7 @@ class _Made:
         device: Device = self
         layout = tailor(device, self.layout)
         self.layout = layout
+        self.prepare(layout)
         self.made = {}
         types = qom_types(device.board.quirks.label, device.board.target)
 
@@ -96,6 +97,9 @@ class _Made:
         for path, kind in layout.unattached:
             if "/" not in path and kind == "irq":
                 device.board.unattached.add_numbered(path.rpartition("[")[0], QomObject(kind))
+
+    def prepare(self, layout: Layout) -> None:
+        """Last changes to *layout* by the type's own class, such as ops of registers."""
 
     def spaces_of(self: Any) -> None:
         """Make the address spaces that the layout says."""

@@ -94,6 +94,12 @@ class Quirks(NamedTuple):
     """Every PCI bridge has address spaces of its secondary bus (10.0; x86-boards.md 2.4)."""
     port_list_objects: bool = True
     """Regions of port lists are owned by a `memory-region-portio-list` object (10.0; memory.md 9)."""
+    pam_is_the_hosts: bool = False
+    """PAM aliases of a pc belong to the host bridge device instead of its function (7.2; x86-boards.md 3.1)."""
+    extended_tseg: int = 16
+    """Default of mch.extended-tseg-mbytes (11.1: 64; x86-boards.md 3.7)."""
+    pciexbar_bits: tuple[int, int, int] = (0, 1 << 26 | 1 << 25, 1 << 25)
+    """Address bits of PCIEXBAR besides 35:28 for 256, 128 and 64 MiB (corrected in 11.1; x86-boards.md 3.7)."""
 
 
 V10_0 = Quirks("10.0")
@@ -122,9 +128,12 @@ V7_2 = V10_0._replace(
     pci_sleep_unmaps=False,
     pci_bridge_spaces=False,
     port_list_objects=False,
+    pam_is_the_hosts=True,
 )
 V11_1 = V10_0._replace(
     label="11.1",
+    extended_tseg=64,
+    pciexbar_bits=(0, 1 << 27, 1 << 27 | 1 << 26),
     mtree_container_word=True,
     json_incremental=True,
     registers_by_gdb_name=True,

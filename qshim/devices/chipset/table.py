@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from qshim.devices.chipset.i440fx import I440FX
+from qshim.devices.chipset.mch import Mch
+from qshim.devices.chipset.south import Ich9Lpc, Piix4Pm
+
 __all__ = ["CLASSES"]
 
-CLASSES: dict[str, Any] = {}
+CLASSES: dict[str, Any] = {
+    "i440FX": I440FX,
+    "mch": Mch,
+    "PIIX4_PM": Piix4Pm,
+    "ICH9-LPC": Ich9Lpc,
+}
