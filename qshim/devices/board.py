@@ -83,6 +83,19 @@ class Board:
         """CPU hot-plug registers stay legacy ones (machine types up to 2.6)."""
         self.on_device_deleted: Callable[[Device, str], None] = lambda device, path: None
         """Told of a device (and the path it had) that an unplug has removed."""
+        self.family = "pc"
+        """Whose own devices the catalogue is asked for: pc, q35, microvm or isapc."""
+        self.main_memory: MemoryRegion | None = None
+        """All RAM of the machine, wherever its parts are mapped."""
+        self.ram_size = 0
+        self.below_4g = 0
+        """Bytes of RAM below 4 GiB."""
+        self.smm = True
+        self.smram: MemoryRegion | None = None
+        """What CPUs see in SMM besides memory; None on a board without."""
+        self.pci_memory: MemoryRegion | None = None
+        """Memory of the main PCI bus, which is there before the bus."""
+        self.has_apic = self.has_vapic = False
         self.system = self.container("system", SPACE)
         self.ports = self.io("io", IO_SPACE)
         self.memory_space = self.space(self.system, "memory")
@@ -91,9 +104,7 @@ class Board:
     @property
     def isa_memory(self) -> MemoryRegion:
         """Where ISA cards put memory: PCI's where there is PCI."""
-        first = self.pci_buses[0] if self.pci_buses else None
-        memory = getattr(first, "memory", None)
-        return self.system if memory is None else memory
+        return self.system if self.pci_memory is None else self.pci_memory
 
     # --- regions: each has its place in the object tree (NAME[N] below its parent) ---
 

@@ -92,6 +92,32 @@ class Quirks(NamedTuple):
     """A PCI function in a power state other than D0 has no BARs mapped (10.0; x86-boards.md 5.2)."""
     pci_bridge_spaces: bool = True
     """Every PCI bridge has address spaces of its secondary bus (10.0; x86-boards.md 2.4)."""
+    pam_belongs_to_host: bool = False
+    """PAM regions of i440FX are the host bridge's, not function 0's (until 7.2; x86-boards.md 3.1)."""
+    extended_tseg_mbytes: int = 16
+    """Default of mch.extended-tseg-mbytes (64 in 11.1; x86-boards.md 3.7)."""
+    smm_off_drops_smram: bool = True
+    """q35 with smm=off has no SMRAM regions (10.0; x86-boards.md 2.3)."""
+    pciexbar_bits: tuple[int, int] = (1 << 26 | 1 << 25, 1 << 25)
+    """Address bits of PCIEXBAR besides 35:28, for 128 and 64 MiB (put right in 11.1; x86-boards.md 3.7)."""
+    device_memory_space: bool = True
+    """Device memory is an address space, too (10.0; x86-boards.md 1.3)."""
+    ports_80_f0_of_machine: bool = False
+    """ioport80 and ioportF0 belong to the machine (11.1; x86-boards.md 3.2)."""
+    south_bridge_children: bool = True
+    """DMA, RTC, IDE and PM are children of the south bridge (10.0; x86-boards.md 2.2)."""
+    smp_is_strict: bool = True
+    """Zeros in -smp are errors (10.0; seen)."""
+    isapc_split: bool = False
+    """isapc takes more than 3.5 GiB of RAM (until 7.2; x86-boards.md 1.2)."""
+    isapc_most_memory: bool = False
+    """isapc with too much memory is refused in its own words (11.1; x86-boards.md 1.2)."""
+    phys_bits_by_ram_end: bool = True
+    """A CPU without long mode is held against the end of RAM (10.0; x86-boards.md 1.5)."""
+    pflash_bios_alias: bool = True
+    """isa-bios may be an alias of the flash (10.0, machine types from 9.1; x86-boards.md 3.10)."""
+    vmport_needs_i8042: bool = True
+    """vmport=on without i8042 is an error (10.0; x86-boards.md 2.3)."""
     port_list_objects: bool = True
     """Regions of port lists are owned by a `memory-region-portio-list` object (10.0; memory.md 9)."""
     pam_is_the_hosts: bool = False
@@ -128,6 +154,15 @@ V7_2 = V10_0._replace(
     pci_sleep_unmaps=False,
     pci_bridge_spaces=False,
     port_list_objects=False,
+    pam_belongs_to_host=True,
+    smm_off_drops_smram=False,
+    device_memory_space=False,
+    south_bridge_children=False,
+    smp_is_strict=False,
+    isapc_split=True,
+    phys_bits_by_ram_end=False,
+    pflash_bios_alias=False,
+    vmport_needs_i8042=False,
     pam_is_the_hosts=True,
 )
 V11_1 = V10_0._replace(
@@ -135,6 +170,10 @@ V11_1 = V10_0._replace(
     extended_tseg=64,
     pciexbar_bits=(0, 1 << 27, 1 << 27 | 1 << 26),
     mtree_container_word=True,
+    extended_tseg_mbytes=64,
+    pciexbar_bits=(1 << 27, 1 << 27 | 1 << 26),
+    ports_80_f0_of_machine=True,
+    isapc_most_memory=True,
     json_incremental=True,
     registers_by_gdb_name=True,
     xp_short_addresses=True,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from qshim.devices.chipset.i440fx import I440FX, I440FXHost
+from qshim.devices.chipset.q35 import Mch, Q35Host
+
 from qshim.devices.chipset.i440fx import I440FX
 from qshim.devices.chipset.mch import Mch
 from qshim.devices.chipset.south import Ich9Lpc, Piix4Pm

@@ -1,0 +1,71 @@
+"""The memory side of an x86 CPU: its address spaces, and the local APIC (spec/x86-boards.md 7, 2.4)."""
+
+from __future__ import annotations
+
+from qshim.devices.board import Board
+from qshim.devices.qdev import Device
+from qshim.memory import AddressSpace, MemoryRegion
+from qshim.qom import QomObject
+from qshim.units import SPACE
+
+__all__ = ["Apic", "X86Cpu"]
+
+APIC, APIC_SIZE, APIC_PRIORITY = 0xFEE00000, 0x100000, 4096
+SMRAM_SIZE = 1 << 32
+KVMVAPIC_FROM = 1 << 20
+
+
+class Apic(Device):
+    """A local APIC; that of the first CPU is where the guest sees it."""
+
+    def realize(self) -> None:
+        """Registers, and kvmvapic behind the first one."""
+        board = self.board
+        region = board.io("apic-msi", APIC_SIZE, self)
+        if not board.has_apic:
+            board.has_apic = True
+            board.system.add_subregion(region, APIC, APIC_PRIORITY)
+        if not board.has_vapic and board.ram_size >= KVMVAPIC_FROM:
+            board.has_vapic = True
+            from qshim.devices.catalogue import instantiate
+
+            instantiate(board, "kvmvapic", board.sysbus, machine=board.family)
+
+
+class X86Cpu(Device):
+    """A CPU of the QOM type *type_name*."""
+
+    def __init__(self, board: Board, type_name: str, index: int, *, apic: bool, device_id: str | None = None) -> None:
+        super().__init__(board, type_name, device_id=device_id)
+        self.index = index
+        self.apic = apic
+        self.spaces: list[AddressSpace] = []
+        self.smm_root: MemoryRegion | None = None
+
+    def realize(self) -> None:
+        """Address spaces and the APIC."""
+        board = self.board
+        self.spaces.append(board.space(board.system, f"cpu-memory-{self.index}"))
+        if self.apic:
+            board.plug(Apic(board, "apic"), None, parent=self, name="lapic")
+        root = board.container("memory", SPACE, self)
+        seen = board.alias("memory", board.system, 0, SPACE, self)
+        root.add_subregion(seen, 0)
+        self.smm_root = root
+        self.spaces.append(board.space(root, f"cpu-smm-{self.index}"))
+
+    def machine_done(self) -> None:
+        """With the machine complete, SMM sees SMRAM."""
+        board = self.board
+        if board.smram is not None and self.smm_root is not None and self.child("smram[0]") is None:
+            alias = board.alias("smram", board.smram, 0, SMRAM_SIZE, self)
+            self.smm_root.add_subregion(alias, 0, 1)
+
+    def unrealize(self) -> None:
+        """Take the address spaces away."""
+        for space in self.spaces:
+            space.destroy()
+        self.spaces.clear()
+        lapic = self.child("lapic")
+        if isinstance(lapic, QomObject) and isinstance(lapic, Device):
+            self.board.unplug(lapic)
