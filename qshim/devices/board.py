@@ -73,8 +73,10 @@ class Board:
         """Bus type -> how many buses of it have got a number for a name (`ide.0`)."""
         self.backend_regions: dict[str, MemoryRegion] = {}
         """Id of a memory backend -> its region."""
-        self.ram: MemoryRegion | None = None
-        """Main memory; None where there is none."""
+        self.main_memory: MemoryRegion | None = None
+        """All RAM of the machine, wherever its parts are mapped; None where there is none."""
+        self.ram_size = 0
+        """Bytes of it."""
         self.below_4g = 0
         """Bytes of it below 4 GiB."""
         self.smm = True
@@ -85,12 +87,6 @@ class Board:
         """Told of a device (and the path it had) that an unplug has removed."""
         self.family = "pc"
         """Whose own devices the catalogue is asked for: pc, q35, microvm or isapc."""
-        self.main_memory: MemoryRegion | None = None
-        """All RAM of the machine, wherever its parts are mapped."""
-        self.ram_size = 0
-        self.below_4g = 0
-        """Bytes of RAM below 4 GiB."""
-        self.smm = True
         self.smram: MemoryRegion | None = None
         """What CPUs see in SMM besides memory; None on a board without."""
         self.pci_memory: MemoryRegion | None = None

@@ -92,10 +92,6 @@ class Quirks(NamedTuple):
     """A PCI function in a power state other than D0 has no BARs mapped (10.0; x86-boards.md 5.2)."""
     pci_bridge_spaces: bool = True
     """Every PCI bridge has address spaces of its secondary bus (10.0; x86-boards.md 2.4)."""
-    pam_belongs_to_host: bool = False
-    """PAM regions of i440FX are the host bridge's, not function 0's (until 7.2; x86-boards.md 3.1)."""
-    extended_tseg_mbytes: int = 16
-    """Default of mch.extended-tseg-mbytes (64 in 11.1; x86-boards.md 3.7)."""
     smm_off_drops_smram: bool = True
     """q35 with smm=off has no SMRAM regions (10.0; x86-boards.md 2.3)."""
     pciexbar_bits: tuple[int, int] = (1 << 26 | 1 << 25, 1 << 25)
@@ -154,7 +150,6 @@ V7_2 = V10_0._replace(
     pci_sleep_unmaps=False,
     pci_bridge_spaces=False,
     port_list_objects=False,
-    pam_belongs_to_host=True,
     smm_off_drops_smram=False,
     device_memory_space=False,
     south_bridge_children=False,
@@ -170,7 +165,6 @@ V11_1 = V10_0._replace(
     extended_tseg=64,
     pciexbar_bits=(0, 1 << 27, 1 << 27 | 1 << 26),
     mtree_container_word=True,
-    extended_tseg_mbytes=64,
     pciexbar_bits=(1 << 27, 1 << 27 | 1 << 26),
     ports_80_f0_of_machine=True,
     isapc_most_memory=True,

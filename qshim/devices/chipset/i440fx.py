@@ -18,13 +18,13 @@ class I440FX(CatalogueFunction):
 
     def make(self) -> None:
         """Make SMRAM and PAM aliases in QEMU's order."""
-        board, ram = self.board, self.board.ram
+        board, ram = self.board, self.board.main_memory
         assert ram is not None
         pci = self.pci_bus.memory
         self.config[RAM_SIZE] = min(255, ram.size >> 23)
         self.smram_region = board.alias("smram-region", pci, SMRAM_START, SMRAM_SIZE, self)
         board.system.add_subregion(self.smram_region, SMRAM_START, 1)
-        self.smram = board.container("smram", 1 << 32, self)
+        self.smram = board.smram = board.container("smram", 1 << 32, self)
         low = board.alias("smram-low", ram, SMRAM_START, SMRAM_SIZE, self)
         self.smram.add_subregion(low, SMRAM_START)
         host: QomObject | None = self.pci_bus.device if board.quirks.pam_is_the_hosts else self

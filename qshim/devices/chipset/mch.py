@@ -51,7 +51,7 @@ class Mch(CatalogueFunction):
 
     def make(self) -> None:
         """Make all regions in QEMU's order."""
-        board, ram, pci = self.board, self.board.ram, self.pci_bus.memory
+        board, ram, pci = self.board, self.board.main_memory, self.pci_bus.memory
         assert ram is not None
         system, below = board.system, board.below_4g
         host: QomObject | None = self.pci_bus.device
@@ -63,7 +63,7 @@ class Mch(CatalogueFunction):
         if board.smm:
             self.open_high = self._hidden(board.alias("smram-open-high", ram, LOW, WINDOW, self))
             system.add_subregion(self.open_high, HIGH, 1)
-            self.smram = board.container("smram", 1 << 32, self)
+            self.smram = board.smram = board.container("smram", 1 << 32, self)
             self.low = self._hidden(board.alias("smram-low", ram, LOW, WINDOW, self))
             self.smram.add_subregion(self.low, LOW)
             self.high = self._hidden(board.alias("smram-high", ram, LOW, WINDOW, self))

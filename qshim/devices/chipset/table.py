@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qshim.devices.chipset.i440fx import I440FX, I440FXHost
-from qshim.devices.chipset.q35 import Mch, Q35Host
-
+from qshim.devices.chipset.host import I440FXHost, Q35Host
 from qshim.devices.chipset.i440fx import I440FX
 from qshim.devices.chipset.mch import Mch
 from qshim.devices.chipset.south import Ich9Lpc, Piix4Pm
@@ -15,6 +13,8 @@ __all__ = ["CLASSES"]
 
 CLASSES: dict[str, Any] = {
     "i440FX": I440FX,
+    "i440FX-pcihost": I440FXHost,
+    "q35-pcihost": Q35Host,
     "mch": Mch,
     "PIIX4_PM": Piix4Pm,
     "ICH9-LPC": Ich9Lpc,

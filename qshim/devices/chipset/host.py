@@ -1,0 +1,45 @@
+"""The host bridge devices of pc and q35: their bus, and ports cf8 and cfc (spec/x86-boards.md 3.2, 3.6)."""
+
+from __future__ import annotations
+
+from qshim.devices.catalogue import CatalogueDevice, instantiate
+from qshim.devices.pci.bus import PciBus
+from qshim.devices.pci.host import ConfigMechanism
+
+__all__ = ["I440FXHost", "Q35Host"]
+
+
+class _Host(CatalogueDevice):
+    def make_bus(self, name: str, kind: str, *, hotpluggable: bool) -> PciBus:
+        """The root bus, and everything that the catalogue knows of the device."""
+        board = self.board
+        bus = PciBus(board, kind, board.isa_memory, board.ports, hotpluggable=hotpluggable)
+        self.add_bus(name, bus)
+        board.pci_buses.append(bus)
+        mechanism = ConfigMechanism(bus)
+        layout = self.layout
+        layout.buses = []
+        # the function that works the window makes it
+        layout.regions = [plan for plan in layout.regions if plan.plain != "pcie-mmcfg-mmio"]
+        layout.objects = [row for row in layout.objects if not row[0].startswith("pcie-mmcfg-mmio")]
+        for plan in layout.regions:
+            plan.ops = mechanism.index if plan.plain == "pci-conf-idx" else mechanism.data
+        self.build()
+        return bus
+
+
+class I440FXHost(_Host):
+    """i440FX-pcihost; function 0 has no parent and so a number."""
+
+    def realize(self) -> None:
+        """Make the bus, the ports, and function 0."""
+        bus = self.make_bus("pci.0", "PCI", hotpluggable=True)
+        instantiate(self.board, "i440FX", bus, properties={"addr": "0"}, machine="pc")
+
+
+class Q35Host(_Host):
+    """q35-pcihost; function 0 is its child `mch`."""
+
+    def realize(self) -> None:
+        """Make the bus, the ports, and function 0."""
+        self.make_bus("pcie.0", "PCIE", hotpluggable=False)
