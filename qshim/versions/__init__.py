@@ -94,8 +94,6 @@ class Quirks(NamedTuple):
     """Every PCI bridge has address spaces of its secondary bus (10.0; x86-boards.md 2.4)."""
     smm_off_drops_smram: bool = True
     """q35 with smm=off has no SMRAM regions (10.0; x86-boards.md 2.3)."""
-    pciexbar_bits: tuple[int, int] = (1 << 26 | 1 << 25, 1 << 25)
-    """Address bits of PCIEXBAR besides 35:28, for 128 and 64 MiB (put right in 11.1; x86-boards.md 3.7)."""
     device_memory_space: bool = True
     """Device memory is an address space, too (10.0; x86-boards.md 1.3)."""
     ports_80_f0_of_machine: bool = False
@@ -165,7 +163,6 @@ V11_1 = V10_0._replace(
     extended_tseg=64,
     pciexbar_bits=(0, 1 << 27, 1 << 27 | 1 << 26),
     mtree_container_word=True,
-    pciexbar_bits=(1 << 27, 1 << 27 | 1 << 26),
     ports_80_f0_of_machine=True,
     isapc_most_memory=True,
     json_incremental=True,
