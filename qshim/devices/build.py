@@ -163,8 +163,9 @@ def build_buses(device: Device, layout: Layout, kind_of: Callable[[str], str]) -
         base, _, number = name.rpartition(".")
         automatic = base == "{id}" or (base == kind.lower() and number.isdigit())
         if automatic:
-            if device.id is not None and base == "{id}":
-                name = f"{device.id}.{number}"
+            known = _nearest_id(device)
+            if known is not None and base == "{id}":
+                name = f"{known}.{number}"
             else:
                 count = board.bus_numbers.get(kind, 0)
                 board.bus_numbers[kind] = count + 1
@@ -172,6 +173,16 @@ def build_buses(device: Device, layout: Layout, kind_of: Callable[[str], str]) -
         single = kind_of(kind) in ("virtio-bus",)
         bus = Bus(board, kind, kind=kind_of(kind), device=device, hotpluggable=True, max_devices=int(single))
         device.add_bus(name, bus)
+
+
+def _nearest_id(device: Device) -> str | None:
+    """The id of the device, or of that it is a part of."""
+    here: QomObject | None = device
+    while isinstance(here, Device):
+        if here.id is not None:
+            return here.id
+        here = here.parent
+    return None
 
 
 def place_of(device: Device, child: ChildPlan) -> Bus | None:

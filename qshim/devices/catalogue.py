@@ -8,6 +8,7 @@ classes in qshim.devices.chipset.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -249,11 +250,21 @@ def create(
     entry = None if known is None else known.entry(type_name, machine)
     if entry is None:
         raise DeviceError(f"'{type_name}' is not a valid device model name")
-    if "f" not in entry:
-        raise DeviceError(entry["fail"].split("\n")[0])
+    fail, needed = entry.get("fail", ""), entry.get("with", "")
+    if fail and ("f" not in entry or _lacks(board, type_name, needed, properties or {})):
+        if "f" not in entry or " bus found for " not in fail:
+            text, _, hint = fail.partition("\n")
+            raise DeviceError(re.sub(r"\bdut\b", device_id or "(null)", text), hint=hint)
     device = _made(board, Layout.of(entry["f"]), device_id, properties)
     device.description = entry
     return device
+
+
+def _lacks(board: Board, type_name: str, needed: str, properties: Mapping[str, str]) -> bool:
+    """None of the properties is set without which QEMU refused the type."""
+    names = [word.partition("=")[0] for word in needed.split(",")]
+    asked = [name for name in names if name not in ("bus", "slot", "chassis", "")]
+    return bool(asked) and not any(n in properties or board.global_value(type_name, n) for n in asked)
 
 
 def instantiate(

@@ -39,6 +39,7 @@ class Mch(CatalogueFunction):
     """The host bridge function of q35; `smram` is what CPUs see in system management mode (None without SMM)."""
 
     smram: MemoryRegion | None = None
+    smm = True
 
     def check(self) -> None:
         """The extended TSEG fits its register.
@@ -60,7 +61,8 @@ class Mch(CatalogueFunction):
         self.smram_region = board.alias("smram-region", pci, LOW, WINDOW, self)
         system.add_subregion(self.smram_region, LOW, 1)
         self.config[EXTENDED_TSEG : EXTENDED_TSEG + 2] = self.extended.to_bytes(2, "little")
-        if board.smm:
+        self.smm = board.smm or not board.quirks.smm_off_drops_smram
+        if self.smm:
             self.open_high = self._hidden(board.alias("smram-open-high", ram, LOW, WINDOW, self))
             system.add_subregion(self.open_high, HIGH, 1)
             self.smram = board.smram = board.container("smram", 1 << 32, self)
@@ -95,7 +97,7 @@ class Mch(CatalogueFunction):
             self.pam.update(bytes(self.config[PAM : PAM + PAM_REGISTERS]))
         if meets(PCIEXBAR, 8):
             self._map_ecam()
-        if not self.board.smm:
+        if not self.smm:
             return
         if meets(SMRAM, 2):
             self._update_smram()
@@ -167,7 +169,7 @@ class Mch(CatalogueFunction):
         self.mask[EXTENDED_TSEG : EXTENDED_TSEG + 2] = b"\xff\xff"
         config[SMRAM], config[ESMRAMC] = 0x02, 0x38
         self.mask[SMRAM], self.mask[ESMRAMC] = SMRAM_MASK, ESMRAMC_MASK
-        if self.board.smm and self.extended:
+        if self.smm and self.extended:
             config[EXTENDED_TSEG : EXTENDED_TSEG + 2] = self.extended.to_bytes(2, "little")
         config[SMBASE], self.mask[SMBASE] = 0, 0xFF
         self.clear_mask[SMBASE] = 0
@@ -177,7 +179,7 @@ class Mch(CatalogueFunction):
         super().reset()
         self._restore()
         self._map_ecam()
-        if self.board.smm:
+        if self.smm:
             self._update_smram()
             self.smbase_hole.set_enabled(False)
             self.smbase.set_enabled(False)
