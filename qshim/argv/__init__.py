@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from qshim.argv.chardev import Chardev, SocketAddress
 from qshim.argv.errors import Answered, OptionError
-from qshim.argv.options import CommandLine, Monitor, parse
+from qshim.argv.line import CommandLine, Monitor, Port
+from qshim.argv.options import parse
 
-__all__ = ["Answered", "Chardev", "CommandLine", "Monitor", "OptionError", "SocketAddress", "parse"]
+__all__ = ["Answered", "Chardev", "CommandLine", "Monitor", "OptionError", "Port", "SocketAddress", "parse"]

@@ -108,6 +108,9 @@ class Chardev(NamedTuple):
     size: int = 65536
     """ringbuf: bytes, a power of two."""
     mux: bool = False
+    """Several users may share it; Ctrl-A c goes from one to the next."""
+    signals: bool = True
+    """stdio: Ctrl-C and the like are signals, not input."""
 
 
 def parse_chardev(option: str, text: str, dialect: Dialect) -> tuple[Chardev, tuple[str, ...]]:
@@ -150,6 +153,8 @@ def parse_short(option: str, text: str, label: str, dialect: Dialect) -> Chardev
         values = {"backend": name}
     elif kind == "vc" and colon:
         values = {"backend": "vc"}
+    elif kind == "chardev" and text.startswith("mon:"):
+        raise fail(f"'{name}' is not a valid char driver")
     elif kind in ("file", "pipe") and colon:
         values = {"backend": kind, "path": rest}
     elif kind == "unix" and colon:
@@ -166,12 +171,14 @@ def parse_short(option: str, text: str, label: str, dialect: Dialect) -> Chardev
     elif name in _FOREIGN or (kind in ("udp", "websocket", "tn3270") and colon) or name.startswith(("/dev/", "COM")):
         raise OptionError(f"{where}: {_not_ours(name)}")
     else:
-        raise fail(f"'{text}' is not a valid char driver")
+        raise fail(f"'{name}' is not a valid char driver")
     for key in values:
         if key not in _KEYS or key in dialect.unknown_chardev_keys:
             raise fail(f"Invalid parameter '{key}'")
     if text.startswith("mon:"):
         values["mux"] = "on"
+        if name == "stdio":
+            values["signal"] = "off"
     return _backend(where, values | {"id": label}, lambda desc: OptionError(f"{where}: {desc}"))
 
 
@@ -186,6 +193,8 @@ def _backend(option: str, values: dict[str, str], fail: _Fail) -> Chardev:
     if kind not in KINDS:
         raise fail(f"'{kind}' is not a valid char driver name")
     device = Chardev(values["id"], kind, option, mux=on_off(values, "mux", False, fail))
+    if kind == "stdio":
+        return device._replace(signals=on_off(values, "signal", True, fail))
     if kind == "socket":
         return device._replace(address=_socket(values, fail))
     if kind in ("file", "pipe"):

@@ -29,11 +29,14 @@ class Dialect(NamedTuple):
     """`unsupported machine type` is followed by the type."""
     twice_used: str = "chardev '{}' is already in use"
     """A second monitor on a character device."""
+    too_often: str = "too many uses of multiplexed chardev '{}' (maximum is 4)"
+    """A fifth one on a device with mux=on."""
 
 
 DIALECTS: Mapping[str, Dialect] = {
     "7.2": Dialect(
-        "7.2", 2022, frozenset({"reconnect-ms"}), machine_quoted=False, twice_used="Device '{}' is in use"
+        "7.2", 2022, frozenset({"reconnect-ms"}), machine_quoted=False, twice_used="Device '{}' is in use",
+        too_often="Device '{}' is in use",
     ),
     "10.0": Dialect("10.0", 2025),
     "11.1": Dialect("11.1", 2026, frozenset({"reconnect"}), mon_is_deprecated=True),

@@ -12,12 +12,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from qshim.argv.chardev import Chardev, parse_chardev, parse_short
+from qshim.argv.chardev import parse_chardev, parse_short
 from qshim.argv.dialect import DIALECTS, Dialect, known_options, option_help
 from qshim.argv.errors import Answered, OptionError
+from qshim.argv.line import MOST_USERS, CommandLine, Monitor, Port
 from qshim.argv.opts import IDENTIFIER_HINT, identifier, members, on_off, size, split
 
-__all__ = ["REFUSED", "TOLERATED", "CommandLine", "Monitor", "parse"]
+__all__ = ["REFUSED", "TOLERATED", "parse"]
 
 TOLERATED = {
     "trace": "tracing", "dfilter": "logging",
@@ -27,7 +28,7 @@ TOLERATED = {
     "run-with": "the process", "async-teardown": "the process", "runas": "the process",
 
     "icount": "how the guest would execute", "singlestep": "how the guest would execute", "plugin": "execution",
-    "perfmap": "execution", "jitdump": "execution", "echr": "an escape character of a terminal",
+    "perfmap": "execution", "jitdump": "execution",
     "full-screen": "a window", "shim": "what would boot",
     "semihosting": "execution", "semihosting-config": "execution", "no-fd-bootchk": "what firmware would do",
     "old-param": "what would boot", "append": "what would boot", "snapshot": "block devices",
@@ -45,57 +46,11 @@ REFUSED = {
 }  # fmt: skip
 """Options that ask for what qshim does not do."""
 
-_Apply = Callable[["CommandLine", "_Reader", str, str], "CommandLine"]
+_Apply = Callable[[CommandLine, "_Reader", str, str], CommandLine]
 
 _OUTPUTS = ("none", "gtk", "sdl", "egl-headless", "curses", "spice-app", "dbus", "cocoa", "vnc")
 _MAX_DEPTH = 8
 _SMP = ("cpus", "drawers", "books", "sockets", "dies", "clusters", "modules", "cores", "threads", "maxcpus")
-
-
-class Monitor(NamedTuple):
-    """A monitor on the character device *chardev*."""
-
-    chardev: str
-    control: bool = True
-    """QMP; otherwise the human monitor."""
-    pretty: bool = False
-    option: str = ""
-
-
-class CommandLine(NamedTuple):
-    """What was asked for."""
-
-    machine: str | None = None
-    machine_properties: tuple[tuple[str, str], ...] = ()
-    accelerators: tuple[str, ...] = ()
-    memory: int | None = None
-    """-m: bytes of RAM at start."""
-    cpu: str | None = None
-    chardevs: tuple[Chardev, ...] = ()
-    monitors: tuple[Monitor, ...] = ()
-    layout: tuple[str, ...] = ()
-    """Options that would make another machine, as typed."""
-    stopped: bool = False
-    """-S"""
-    name: str | None = None
-    uuid: str | None = None
-    nodefaults: bool = False
-    nographic: bool = False
-    display: str | None = None
-    daemonize: bool = False
-    pidfile: str | None = None
-    actions: tuple[tuple[str, str], ...] = ()
-    """-action, -no-reboot and -no-shutdown, in set-action's words."""
-    log_file: str | None = None
-    """-D"""
-    version: bool = False
-    """-version"""
-    warnings: tuple[str, ...] = ()
-    serials: tuple[str, ...] = ()
-    """Where serial ports go, in order; a modelled board has as many."""
-    parallels: tuple[str, ...] = ()
-    data_dirs: tuple[str, ...] = ()
-    """-L: where firmware is looked for."""
 
 
 class _Reader(NamedTuple):
@@ -125,7 +80,7 @@ def parse(
     try:
         for word, value in pairs:
             line = _apply(line, reader, word, value)
-        return _checked(line, reader)
+        return _checked(line, reader, {word.lstrip("-") for word, _ in pairs})
     except OptionError as error:
         error.warnings = error.warnings or line.warnings
         raise
@@ -170,19 +125,63 @@ def _apply(line: CommandLine, reader: _Reader, word: str, value: str) -> Command
     return line._replace(layout=(*line.layout, f"{word} {value}".rstrip()))
 
 
-def _checked(line: CommandLine, reader: _Reader) -> CommandLine:
-    """What can only be said when everything was read."""
-    if line.nographic and line.daemonize:
-        raise OptionError("-nographic cannot be used with -daemonize")
-    used: set[str] = set()
-    known = {device.id for device in line.chardevs}
+def _checked(line: CommandLine, reader: _Reader, given: set[str]) -> CommandLine:
+    """What can only be said when everything was read; *given*: the options that stand there, without dashes."""
+    if line.nographic:
+        if line.daemonize:
+            raise OptionError("-nographic cannot be used with -daemonize")
+        line = _on_the_terminal(line, reader, given)
+    line = _with_ports(line, reader)
+    used: dict[str, int] = {}
+    known = {device.id: device for device in line.chardevs}
+
+    def use(chardev: str, option: str) -> None:
+        used[chardev] = used.get(chardev, 0) + 1
+        if used[chardev] > (MOST_USERS if known[chardev].mux else 1):
+            text = reader.dialect.too_often if known[chardev].mux else reader.dialect.twice_used
+            raise OptionError(f"{option}: {text.format(chardev)}")
+
     for monitor in line.monitors:
         if monitor.chardev not in known:
             raise OptionError(f'{monitor.option}: chardev "{monitor.chardev}" not found')
-        if monitor.chardev in used:
-            raise OptionError(f"{monitor.option}: {reader.dialect.twice_used.format(monitor.chardev)}")
-        used.add(monitor.chardev)
+        use(monitor.chardev, monitor.option)
+    for port in line.ports:
+        if port.chardev is not None:
+            if port.chardev not in known:
+                raise OptionError(_unconnected(port.option, port.kind))
+            use(port.chardev, port.option)
     return line
+
+
+def _on_the_terminal(line: CommandLine, reader: _Reader, given: set[str]) -> CommandLine:
+    """-nographic: what else would be in a window is on standard input and output."""
+    if line.nodefaults:
+        return line
+    no_monitor = given.isdisjoint(("monitor", "mon", "qmp", "qmp-pretty"))
+    if not line.serials and line.machine != "none":
+        return _serial(line, reader, "-serial", "mon:stdio" if no_monitor else "stdio")
+    return _monitor(False)(line, reader, "-monitor", "stdio") if no_monitor else line
+
+
+def _with_ports(line: CommandLine, reader: _Reader) -> CommandLine:
+    """The devices of the ports behind all others, the monitors that `mon:` puts on them, and ports too many."""
+    pc = reader.target in ("x86_64", "i386") and line.machine != "none"
+    many: dict[str, int] = {}
+    for port in line.ports:
+        number = many[port.kind] = many.get(port.kind, 0) + 1
+        if port.device is not None:
+            line = line._replace(chardevs=(*line.chardevs, port.device))
+            if port.option.partition(" ")[2].startswith("mon:"):
+                monitor = Monitor(port.device.id, False, False, port.option)
+                line = line._replace(monitors=(*line.monitors, monitor))
+        # a PC has as many ports as are asked for, and one of each by itself
+        if pc and port.chardev is not None and (line.nodefaults or number > 1):
+            line = line._replace(layout=(*line.layout, port.option))
+    return line
+
+
+def _unconnected(option: str, kind: str) -> str:
+    return f"{option}: could not connect {kind} device to character backend '{option.partition(' ')[2]}'"
 
 
 def _machine(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
@@ -444,24 +443,33 @@ def _display(line: CommandLine, reader: _Reader, word: str, value: str) -> Comma
 
 def _serial(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
     """A serial or parallel port stays where it is; nothing ever comes out of it."""
-    if word.lstrip("-") == "serial":
-        line = line._replace(serials=(*line.serials, value))
-    else:
-        line = line._replace(parallels=(*line.parallels, value))
+    kind = word.lstrip("-")
+    option = f"{word} {value}"
+    before = line.serials if kind == "serial" else line.parallels
+    label = f"{kind}{len(before)}"
     if value == "none":
-        return line._replace(layout=(*line.layout, f"{word} none"))
-    if value.startswith("mon:"):
-        own = value.removeprefix("mon:")
-        raise OptionError(f"{word} {value}: qshim puts a monitor on a device of its own; use -monitor {own}")
-    if value in ("null", "vc", "stdio") or value.partition(":")[0] in ("file", "chardev"):
-        return line
-    try:
-        parse_short(word, value, "serial", reader.dialect)
-    except OptionError as error:
-        port = word.lstrip("-")
-        why = f"{word} {value}: could not connect {port} device to character backend '{value}'"
-        raise OptionError(error.reports[0], why) from None
-    raise OptionError(f"{word} {value}: qshim has no guest that would write there; it takes {word} null")
+        port = Port(kind, None, option)
+        line = line._replace(layout=(*line.layout, option))
+    elif value.startswith("chardev:"):
+        port = Port(kind, value.removeprefix("chardev:"), option)
+    else:
+        try:
+            port = Port(kind, label, option, parse_short(word, value, label, reader.dialect))
+        except OptionError as error:
+            raise OptionError(error.reports[0], _unconnected(option, kind)) from None
+    line = line._replace(ports=(*line.ports, port))
+    if kind == "serial":
+        return line._replace(serials=(*before, value))
+    return line._replace(parallels=(*before, value))
+
+
+def _echr(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
+    match = re.match(r"\s*([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)", value)
+    if match is None:
+        return line._replace(escape=0, printed=(*line.printed, "Bad argument to echr"))
+    digits = match[2]
+    base = 16 if digits[:2] in ("0x", "0X") else 8 if digits[0] == "0" else 10
+    return line._replace(escape=int(match[1] + digits, base))
 
 
 def _nographic(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
@@ -528,5 +536,5 @@ _OPTIONS: dict[str, _Apply] = {
     "no-shutdown": _action(("shutdown", "pause")), "watchdog-action": _watchdog, "version": _version,
     "readconfig": _readconfig, "object": _object, "numa": _numa, "vga": _vga, "boot": _boot, "rtc": _rtc,
     "sandbox": _sandbox, "seed": _seed, "overcommit": _overcommit, "compat": _compat, "loadvm": _loadvm,
-    "qtest": _qtest, "d": _log_items, "D": _log_file, "L": _data_dir,
+    "qtest": _qtest, "d": _log_items, "D": _log_file, "echr": _echr, "L": _data_dir,
 }  # fmt: skip

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from qshim.argv.errors import OptionError
+from qshim.argv.line import CommandLine
 from qshim.argv.opts import IDENTIFIER_HINT, identifier, members, size, split
-from qshim.argv.options import CommandLine
 
 __all__ = ["DevicePlan", "DrivePlan", "MachinePlan", "NumaPlan", "ObjectPlan", "machine_plan"]
 

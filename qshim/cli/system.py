@@ -59,6 +59,8 @@ def _run(target: str, label: str, words: Sequence[str], program: str) -> int:
         print(f"QEMU emulator version {_version(label)} (qshim)")
         print(f"Copyright (c) 2003-{DIALECTS[label].year} Fabrice Bellard and the QEMU Project developers")
         return 0
+    for text in line.printed:
+        print(text, flush=True)
     for warning in line.warnings:
         print(f"{program}: {warning}", file=sys.stderr)
     vm = machines.machine(line, target, label)

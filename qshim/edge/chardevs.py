@@ -14,7 +14,7 @@ import socket
 import tty
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from qshim.argv import Chardev, OptionError, SocketAddress
 from qshim.edge.stream import Receiver, Stream
@@ -102,14 +102,14 @@ class Backend:
 class _Terminal(Backend):
     """Standard input and output."""
 
-    _saved: list[object] | None = None
+    _saved: list[Any] | None = None
 
     def open(self) -> None:
         if os.isatty(0):
             import termios
 
             self._saved = termios.tcgetattr(0)
-            tty.setcbreak(0, termios.TCSANOW)
+            termios.tcsetattr(0, termios.TCSANOW, _raw(self._saved, self.device.signals))
         self._connect(lambda receiver: Stream(receiver, reading=0, writing=1, ends=False))
 
     def close(self) -> None:
@@ -117,11 +117,25 @@ class _Terminal(Backend):
         if self._saved is not None:
             import termios
 
-            termios.tcsetattr(0, termios.TCSANOW, self._saved)  # type: ignore[arg-type]
+            termios.tcsetattr(0, termios.TCSANOW, self._saved)
             self._saved = None
         for fd in (0, 1):
             with suppress(OSError):
                 os.set_blocking(fd, True)
+
+
+def _raw(mode: list[Any], signals: bool) -> list[Any]:
+    """The mode in which QEMU has its terminal: every key at once and unseen, Enter as CR, LF printed as CR LF."""
+    import termios as t
+
+    keys = (t.IGNBRK, t.BRKINT, t.PARMRK, t.ISTRIP, t.INLCR, t.IGNCR, t.ICRNL, t.IXON)
+    iflag, oflag, cflag, lflag, ispeed, ospeed, cc = mode
+    iflag &= ~sum(keys)
+    lflag &= ~(t.ECHO | t.ECHONL | t.ICANON | t.IEXTEN | (0 if signals else t.ISIG))
+    cflag = cflag & ~(t.CSIZE | t.PARENB) | t.CS8
+    cc = list(cc)
+    cc[t.VMIN], cc[t.VTIME] = 1, 0
+    return [iflag, oflag | t.OPOST, cflag, lflag, ispeed, ospeed, cc]
 
 
 class _File(Backend):

@@ -10,10 +10,12 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from qshim.argv import Chardev as Device
 from qshim.argv import CommandLine, Monitor, OptionError
 from qshim.edge.chardevs import Backend, Policy, backend
 from qshim.edge.stream import Receiver, Stream
 from qshim.monitor.hmp.telnet import OFFER, TelnetFilter
+from qshim.monitor.mux import Mux, SilentPort, User
 from qshim.monitor.qmp.session import QmpMonitor, QmpSession
 from qshim.vm import Chardev, Vm
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection", "Faults", "Server", "log_to_stderr"]
 
+_BASE = "-base"
+"""Behind the id of a device with several users, for the device below the switch."""
 _FAREWELL_SECONDS = 1.0
 _GREETING_SECONDS = 0.01
 _log = logging.getLogger(__name__)
@@ -49,22 +53,15 @@ class Connection:
     not take its replies.
     """
 
-    def __init__(self, server: Server, seat: _Seat, device: Backend, make: Callable[[Receiver], Stream]) -> None:
+    def __init__(self, server: Server, seat: _Place, device: Backend, make: Callable[[Receiver], Stream]) -> None:
         self._server = server
         self._device = device
         self.label = device.device.id
         """The character device's id."""
         self._stream = make(self)
         telnet = device.device.address is not None and device.device.address.telnet
-        self._telnet = TelnetFilter() if telnet and seat.control is not None else None
-        self.session: _Session
-        if seat.control is not None:
-            self.session = QmpSession(server.vm, self._send, pretty=seat.monitor.pretty, monitor=seat.control)
-        else:
-            # most machines have no human monitor, and a greeting waits for what is imported
-            from qshim.monitor.hmp.session import HmpSession
-
-            self.session = HmpSession(server.vm, self._send, monitor=seat.human, telnet=telnet)
+        self._telnet = TelnetFilter() if telnet else None
+        self.session: _Session = seat.session(server.vm, self._send)
 
     def start(self) -> None:
         """Greet."""
@@ -121,6 +118,13 @@ class Connection:
         self._server.show_chardevs()
 
 
+class _Place(Protocol):
+    """What a character device leads to."""
+
+    def session(self, vm: Vm, send: Callable[[bytes], object]) -> _Session:
+        """Who talks with the next client."""
+
+
 class _Seat:
     """A monitor: what it is, and what it keeps from client to client."""
 
@@ -132,6 +136,68 @@ class _Seat:
             from qshim.monitor.hmp.table import Monitor as HumanMonitor
 
             self.human = HumanMonitor()
+
+    def session(self, vm: Vm, send: Callable[[bytes], object]) -> _Session:
+        if self.control is not None:
+            return QmpSession(vm, send, pretty=self.monitor.pretty, monitor=self.control)
+        return self.user(vm, send)
+
+    def user(self, vm: Vm, send: Callable[[bytes], object]) -> User:
+        """The monitor as one of several users of its device."""
+        if self.control is not None:
+            return _MuxedControl(self, vm, send)
+        # most machines have no human monitor, and a greeting waits for what is imported
+        from qshim.monitor.hmp.session import HmpSession
+
+        return HmpSession(vm, send, monitor=self.human)
+
+
+class _MuxedControl(SilentPort):
+    """A QMP monitor that shares its device: a new session for each client, whoever has the focus."""
+
+    def __init__(self, seat: _Seat, vm: Vm, send: Callable[[bytes], object]) -> None:
+        self._make = partial(seat.session, vm, send)
+        self._session: _Session | None = None
+
+    def start(self) -> None:
+        self.stop()
+        self._session = self._make()
+        self._session.start()
+
+    def stop(self) -> None:
+        if self._session is not None:
+            self._session.stop()
+            self._session = None
+
+    def receive(self, data: bytes, fds: Sequence[int] = ()) -> None:
+        if self._session is not None:
+            self._session.receive(data, fds)
+
+    def pause(self) -> None:
+        if self._session is not None:
+            self._session.pause()
+
+    def resume(self) -> None:
+        if self._session is not None:
+            self._session.resume()
+
+
+class _Port:
+    """A port of the machine with a device of its own."""
+
+    def session(self, vm: Vm, send: Callable[[bytes], object]) -> _Session:
+        return SilentPort()
+
+
+class _Shared:
+    """A device with several users."""
+
+    def __init__(self, vm: Vm, escape: int) -> None:
+        self.mux = Mux(partial(vm.shutdown, "host-qmp-quit"), escape=escape)
+
+    def session(self, vm: Vm, send: Callable[[bytes], object]) -> _Session:
+        self.mux.serve(send)
+        return self.mux
 
 
 class Server:
@@ -154,19 +220,33 @@ class Server:
         self.first_greeted = asyncio.Event()
         self._ended = asyncio.Event()
         self._all_gone = asyncio.Event()
-        self.backends = [backend(device, policy or Policy()) for device in line.chardevs]
+        self.backends = [backend(_own(device), policy or Policy()) for device in line.chardevs]
         self._used = {monitor.chardev: "qmp" if monitor.control else "hmp" for monitor in line.monitors}
-        kinds = {device.id: device.kind for device in line.chardevs}
+        by_id = dict(zip((device.id for device in line.chardevs), self.backends, strict=True))
+        self._shared = {device.id: _Shared(vm, line.escape) for device in line.chardevs if device.mux}
+        for label, shared in self._shared.items():
+            by_id[label].connected = partial(self._connected, shared)
         for monitor in line.monitors:
             # the others cannot be moved to a thread of their own (monitor.md 1.2)
-            seat = _Seat(monitor, oob=kinds[monitor.chardev] not in ("null", "ringbuf", "vc"))
-            device = next(each for each in self.backends if each.device.id == monitor.chardev)
-            device.connected = partial(self._connected, seat)
+            seat = _Seat(monitor, oob=by_id[monitor.chardev].device.kind not in ("null", "ringbuf", "vc"))
+            if monitor.chardev in self._shared:
+                mux = self._shared[monitor.chardev].mux
+                mux.attach(seat.user(vm, mux.write))
+            else:
+                by_id[monitor.chardev].connected = partial(self._connected, seat)
+        for port in line.ports:
+            if port.chardev in self._shared:
+                # a machine without that port leaves the device to the monitor
+                if vm.machine != "none":
+                    self._shared[port.chardev].mux.attach(SilentPort())
+            elif port.chardev is not None:
+                self._used.setdefault(port.chardev, "port")
+                by_id[port.chardev].connected = partial(self._connected, _Port())
         vm.subscribe(lambda event: None, self._ended.set)
         loop = asyncio.get_running_loop()
         vm.set_clock(lambda seconds, call: loop.call_later(seconds, call))
 
-    def _connected(self, seat: _Seat, device: Backend, make: Callable[[Receiver], Stream]) -> None:
+    def _connected(self, seat: _Place, device: Backend, make: Callable[[Receiver], Stream]) -> None:
         connection = Connection(self, seat, device, make)
         self.connections.add(connection)
         self.show_chardevs()
@@ -184,7 +264,13 @@ class Server:
         for each in self.backends:
             label = each.device.id
             kind = self._used.get(label)
-            self.vm.chardevs[label] = Chardev(label, each.filename, kind is not None, kind is not None, kind)
+            if each.device.mux:
+                self.vm.chardevs[label] = Chardev(label, each.filename)
+                label = label.removesuffix(_BASE)
+                self.vm.chardevs[label] = Chardev(label, "mux")
+            else:
+                monitor = kind if kind != "port" else None
+                self.vm.chardevs[label] = Chardev(label, each.filename, kind is not None, kind is not None, monitor)
 
     async def start(self) -> None:
         """Open every character device, in order; one with wait=on first waits for its client, as QEMU does.
@@ -200,12 +286,14 @@ class Server:
                 _log.info("serving %s", each.filename.removeprefix("disconnected:"))
                 address = each.device.address
                 if address is not None and address.server and address.wait:
-                    say = f"info: QEMU waiting for connection on: {each.filename}"
+                    say = f"{each.device.option}: info: QEMU waiting for connection on: {each.filename}"
                     print(f"{self.program}: {say}", file=sys.stderr, flush=True)
                     waits = [asyncio.ensure_future(e.wait()) for e in (each.first_client, self._ended)]
                     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
                     for wait in waits:
                         wait.cancel()
+            for shared in self._shared.values():
+                shared.mux.made()
         except BaseException:
             self.close()
             raise
@@ -248,8 +336,13 @@ class Server:
         found = {}
         for each in self.backends:
             name = each.filename.removeprefix("disconnected:").partition(" <-> ")[0].removesuffix(",server=on")
-            found[each.device.id] = name.partition(":")[2] or name
+            label = each.device.id.removesuffix(_BASE) if each.device.mux else each.device.id
+            found[label] = name.partition(":")[2] or name
         return found
+
+
+def _own(device: Device) -> Device:
+    return device._replace(id=f"{device.id}{_BASE}") if device.mux else device
 
 
 def log_to_stderr(level: str) -> None:

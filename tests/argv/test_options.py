@@ -57,7 +57,7 @@ def test_a_client_may_connect_again(option: str, dialect: str) -> None:
 
 
 def test_identity_and_what_changes_nothing() -> None:
-    words = "-S -nodefaults -no-user-config -display none -serial null -name guest=a,process=b -boot c -daemonize -uuid"
+    words = "-S -nodefaults -no-user-config -display none -name guest=a,process=b -boot c -daemonize -uuid"
     line = parse([*words.split(), "12345678-1234-5678-9ABC-DEF012345678"])
     assert (line.stopped, line.nodefaults, line.daemonize, line.name) == (True, True, True, "a")
     assert line.uuid == "12345678-1234-5678-9abc-def012345678"
@@ -148,8 +148,13 @@ SHORT = "unix:q.sock,server=on,foo=1"
         (["-m", "-5"], ["-m -5: Value '-5' is out of range for parameter 'size'"]),
         (["-M", "q35,nvdimm"], ["-M q35,nvdimm: Expected '=' after parameter 'nvdimm'"]),
         (["-display", "foo"], ["-display foo: Parameter 'type' does not accept value 'foo'"]),
-        (["-serial", "mon:stdio"],
-         ["-serial mon:stdio: qshim puts a monitor on a device of its own; use -monitor stdio"]),
+        (["-serial", "mon:foo"],
+         ["-serial mon:foo: 'foo' is not a valid char driver",
+          "-serial mon:foo: could not connect serial device to character backend 'mon:foo'"]),
+        (["-serial", "chardev:x"],
+         ["-serial chardev:x: could not connect serial device to character backend 'chardev:x'"]),
+        (["-chardev", "null,id=x,mux=on", *["-monitor", "chardev:x"] * 5],
+         ["-monitor chardev:x: too many uses of multiplexed chardev 'x' (maximum is 4)"]),
         (["-nographic", "-daemonize"], ["-nographic cannot be used with -daemonize"]),
         (["-uuid", "1234"], ["-uuid 1234: failed to parse UUID string: wrong format"]),
         (["-name", "a,foo=1"], ["-name a,foo=1: Invalid parameter 'foo'"]),
@@ -179,3 +184,43 @@ def test_split(text: str, expected: list[tuple[str, str | None]]) -> None:
 def test_members() -> None:
     assert members("a,b=1,noc", "first").values == {"first": "a", "b": "1", "c": "off"}
     assert members("nodelay").values == {"nodelay": "on"}
+
+
+@pytest.mark.parametrize(
+    ("words", "monitors", "ports"),
+    [
+        ("-nographic", [("serial0", False)], ["serial0"]),
+        ("-nographic -M none", [("compat_monitor0", False)], []),
+        ("-nographic -monitor none", [], ["serial0"]),
+        ("-nographic -serial null", [("compat_monitor0", False)], ["serial0"]),
+        ("-nographic -qmp null", [("compat_monitor0", True)], ["serial0"]),
+        ("-nographic -nodefaults", [], []),
+        ("-serial mon:null -parallel null", [("serial0", False)], ["serial0", "parallel0"]),
+    ],
+)
+def test_what_the_terminal_is_for(words: str, monitors: list[tuple[str, bool]], ports: list[str]) -> None:
+    line = parse(words.split())
+    assert [(monitor.chardev, monitor.control) for monitor in line.monitors] == monitors
+    assert [port.chardev for port in line.ports] == ports
+    assert {device.id for device in line.chardevs} == {chardev for chardev, _ in monitors} | set(ports)
+    assert all(device.mux == (device.id == "serial0" and "mon" in device.option) for device in line.chardevs)
+
+
+@pytest.mark.parametrize(
+    ("words", "target", "layout"),
+    [
+        ("-serial null", "x86_64", ()),
+        ("-serial null -serial null", "x86_64", ("-serial null",)),
+        ("-nodefaults -serial null", "x86_64", ("-serial null",)),
+        ("-nodefaults -serial null", "aarch64", ()),
+        ("-M none -nodefaults -serial null", "x86_64", ()),
+    ],
+)
+def test_a_pc_has_the_ports_that_are_asked_for(words: str, target: str, layout: tuple[str, ...]) -> None:
+    assert parse(words.split(), target=target).layout == layout
+
+
+def test_escape_characters() -> None:
+    assert [parse(["-echr", text]).escape for text in ("1", "0x14", "024", "20x")] == [1, 20, 20, 20]
+    odd = parse(["-echr", "x"])
+    assert (odd.escape, odd.printed) == (0, ("Bad argument to echr",))

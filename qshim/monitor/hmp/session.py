@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["HmpSession", "banner"]
 
 _PROMPT = b"(qemu) "
+_MOST_KEPT = 1 << 20
+"""Bytes of text that are kept while the monitor is out of focus."""
 _ENOUGH = 32 << 10
 """Bytes of output after which the peer is asked whether it still reads."""
 
@@ -48,7 +50,10 @@ class HmpSession:
         nothing is echoed, no prompt is shown, and each chunk of input must be one line that ends in a NUL.
         """
         self._vm = vm
-        self._send = send
+        self._peer = send
+        self._in_focus = True
+        self._greeted = False
+        self._kept = bytearray()
         self._monitor = monitor or Monitor()
         self._telnet = TelnetFilter() if telnet else None
         self._readline = (
@@ -68,7 +73,9 @@ class HmpSession:
         """The peer is there: greet it."""
         greeting = OFFER if self._telnet is not None else b""
         greeting += banner(self._vm)
-        if self._readline is not None:
+        self._greeted = True
+        if self._readline is not None and self._in_focus:
+            self._readline.restart()
             self._readline.show_prompt()
             greeting += self._taken(self._readline)
         self._send(greeting)
@@ -77,6 +84,29 @@ class HmpSession:
         """The peer is gone: its half-typed line is forgotten, the monitor stays."""
         self._unread.clear()
         self._monitor.forget()
+
+    def focus(self, there: bool) -> None:
+        """Whether keys come here, on a device with several users (`monitor.mux`); text is kept while they do not."""
+        editor = self._readline
+        if not there and self._greeted:
+            self._send(b"\r\n")
+        self._in_focus = there
+        if not there:
+            return
+        if editor is not None and self._greeted:
+            editor.restart()
+            editor.show_prompt()
+            self._kept += self._taken(editor)
+        if self._kept:
+            kept = bytes(self._kept)
+            self._kept.clear()
+            self._send(kept)
+
+    def _send(self, data: bytes) -> None:
+        if self._in_focus:
+            self._peer(data)
+        elif len(self._kept) + len(data) <= _MOST_KEPT:
+            self._kept += data
 
     def receive(self, data: bytes, fds: Sequence[int] = ()) -> None:
         """Take input in any chunking and print what it does; *fds* came with it and are the session's now."""
