@@ -41,7 +41,7 @@ REFUSED = {
     "gdb": "no guest runs here", "s": "no guest runs here", "qtest-log": "no qtest server is here",
     "vnc": "there is no display",
     "spice": "there is no display", "chroot": "the process stays where it is",
-    "dump-vmstate": "no device state is described here", "qtest": "no qtest server is here",
+    "dump-vmstate": "no device state is described here",
     "xen-attach": "there is no Xen", "xen-domid": "there is no Xen", "xen-domid-restrict": "there is no Xen",
 }  # fmt: skip
 """Options that ask for what qshim does not do."""
