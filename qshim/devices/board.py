@@ -15,6 +15,7 @@ from qshim.qom import MemoryBackend, QomObject
 from qshim.units import SPACE
 
 if TYPE_CHECKING:
+    from qshim.devices.memory.placement import DeviceMemory
     from qshim.memory.hostmem import HostSource
     from qshim.versions import Quirks
 
@@ -81,6 +82,8 @@ class Board:
         """Bytes of it below 4 GiB."""
         self.smm = True
         """The chipset has memory for system management mode."""
+        self.cpus = 1
+        """How many there are; devices have as many queues."""
         self.legacy_cpu_hotplug = False
         """CPU hot-plug registers stay legacy ones (machine types up to 2.6)."""
         self.on_device_deleted: Callable[[Device, str], None] = lambda device, path: None
@@ -92,6 +95,19 @@ class Board:
         self.pci_memory: MemoryRegion | None = None
         """Memory of the main PCI bus, which is there before the bus."""
         self.has_apic = self.has_vapic = False
+        self.device_memory: DeviceMemory | None = None
+        """Where memory devices go; None without maxmem."""
+        self.maximum_memory = 0
+        """-m maxmem in bytes, at least ram_size."""
+        self.slots = 0
+        """-m slots."""
+        self.takes_dimms = False
+        """The board plugs DIMMs; on others a DIMM may exist, but nobody sees it."""
+        self.refuses_dimms = ""
+        """Why it takes none."""
+        self.nvdimm = False
+        """-machine nvdimm=on"""
+        self.numa_nodes = 0
         self.system = self.container("system", SPACE)
         self.ports = self.io("io", IO_SPACE)
         self.memory_space = self.space(self.system, "memory")

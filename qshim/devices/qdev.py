@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Bus", "Device"]
 
+_UNITS = "bkmgtpe"
+
 
 class Bus(QomObject):
     """What devices are plugged into. *kind* is the type that `-device help` calls its bus (`PCI`, `ISA`)."""
@@ -101,6 +103,13 @@ class Device(QomObject):
         digits = text.lstrip("+-")
         octal = len(digits) > 1 and digits[0] == "0" and digits.isdigit()
         return int(text, 8 if octal else 0)
+
+    def size_of(self, name: str, default: int = 0) -> int:
+        """A size property in bytes; suffixes count in KiB, MiB ..."""
+        text = self.text_of(name)
+        if text[-1:].lower() in _UNITS and text[:2].lower() != "0x":
+            return int(float(text[:-1]) * (1 << 10 * _UNITS.index(text[-1].lower())))
+        return self.number_of(name, default)
 
     def realize(self) -> None:
         """Make regions, address spaces, RAM blocks and buses.

@@ -1,0 +1,56 @@
+"""From a command line to a machine of a modelled board."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qshim.argv import CommandLine
+from qshim.argv.dialect import option_help
+from qshim.argv.plan import machine_plan
+from qshim.machines.compat import compat_of
+from qshim.machines.none import NoneMachine
+from qshim.machines.pc import PcI440fx, PcQ35
+from qshim.machines.x86 import Request, X86Machine
+from qshim.versions import Quirks
+
+__all__ = ["board_of", "build"]
+
+TARGETS = ("x86_64", "i386")
+
+
+def board_of(name: str) -> type[X86Machine] | None:
+    """The model of machine type *name* (no alias), None where there is none."""
+    if name.startswith("pc-i440fx-"):
+        return PcI440fx
+    if name.startswith("pc-q35-"):
+        return PcQ35
+    if name == "none":
+        return NoneMachine
+    return None
+
+
+def build(
+    line: CommandLine,
+    name: str,
+    quirks: Quirks,
+    target: str,
+    *,
+    firmware: Callable[[str], bytes | None],
+    open_image: Callable[[str], bytes],
+    may_write: Callable[[str], str | None] = lambda path: None,
+) -> X86Machine:
+    """The machine of type *name* that *line* asks for.
+
+    :raises MachineError, OptionError, DeviceError: QEMU does not start it, in its words.
+    """
+    made = board_of(name)
+    assert made is not None
+    help_text = option_help(quirks.label, target).get("-M help", (0, ""))[1]
+    deprecated = any(
+        row.split(None, 1)[0] == name and "(deprecated)" in row for row in help_text.splitlines()[1:] if row.split()
+    )
+    request = Request(
+        line, machine_plan(line), quirks, target, name, compat_of(name), firmware, open_image, may_write,
+        deprecated=deprecated,
+    )  # fmt: skip
+    return made(request).make()

@@ -1,0 +1,77 @@
+"""-machine's properties: typed, and checked as the machine object of that QEMU checks them (spec/x86-boards.md 2.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from qshim.argv.errors import OptionError
+from qshim.argv.opts import size
+from qshim.machines.layouts import MachineError
+from qshim.qom.types import qom_types
+
+__all__ = ["MachineOptions"]
+
+_AUTO = {"on": True, "off": False, "auto": None}
+_ENUMS = {"x-south-bridge": ("PIIX3", "piix4-isa"), "smbios-entry-point-type": ("32", "64", "auto")}
+_HANDLED = frozenset(("type", "accel", "kernel-irqchip"))
+
+
+class MachineOptions:
+    """The properties that -machine set."""
+
+    def __init__(self, label: str, type_name: str, given: Mapping[str, str]) -> None:
+        """*given*: property -> text.
+
+        :raises MachineError: QEMU refuses one.
+        """
+        self.given = {key.replace("_", "-"): value for key, value in given.items() if key not in _HANDLED}
+        types = qom_types(label, "x86_64")
+        told: Any = None if types is None else types.properties(type_name)
+        self.types: dict[str, str] = {row["name"]: row["type"] for row in told} if isinstance(told, list) else {}
+        for key, value in self.given.items():
+            self._check(type_name, key, value)
+
+    def _check(self, type_name: str, key: str, value: str) -> None:
+        base = key.partition(".")[0]
+        if self.types and key not in self.types and base not in self.types:
+            raise MachineError(f"Property '{type_name}.{key}' not found")
+        kind = self.types.get(key, "")
+        if kind == "bool" and value not in ("on", "off", "yes", "no", "true", "false", "y", "n"):
+            raise MachineError(f"Parameter '{key}' expects 'on' or 'off'")
+        if kind == "OnOffAuto" and value not in _AUTO:
+            raise MachineError(f"Parameter '{key}' does not accept value '{value}'")
+        if key in _ENUMS and value not in _ENUMS[key]:
+            raise MachineError(f"Parameter '{key}' does not accept value '{value}'")
+        if kind == "size":
+            self.size(key)
+
+    def on(self, key: str, default: bool) -> bool:
+        """A boolean, or an OnOffAuto of which auto means *default*."""
+        value = self.given.get(key)
+        if value is None or value == "auto":
+            return default
+        return value in ("on", "yes", "true", "y")
+
+    def auto(self, key: str) -> bool | None:
+        """An OnOffAuto; None is auto."""
+        return _AUTO.get(self.given.get(key, "auto"))
+
+    def text(self, key: str, default: str = "") -> str:
+        """Any property as text."""
+        return self.given.get(key, default)
+
+    def size(self, key: str) -> int | None:
+        """A size in bytes; None if it was not set.
+
+        :raises MachineError: it is none.
+        """
+        value = self.given.get(key)
+        if value is None:
+            return None
+        try:
+            return size(value, key, 1, lambda desc: OptionError(desc))
+        except OptionError as error:
+            if "out of range" in error.reports[0]:
+                raise MachineError(error.reports[0]) from None
+            raise MachineError(f"Parameter '{key}' expects a size value") from None
