@@ -251,10 +251,10 @@ def create(
     if entry is None:
         raise DeviceError(f"'{type_name}' is not a valid device model name")
     fail, needed = entry.get("fail", ""), entry.get("with", "")
-    if fail and ("f" not in entry or _lacks(board, type_name, needed, properties or {})):
-        if "f" not in entry or " bus found for " not in fail:
-            text, _, hint = fail.partition("\n")
-            raise DeviceError(re.sub(r"\bdut\b", device_id or "(null)", text), hint=hint)
+    lacks = " bus found for " not in fail and _lacks(board, type_name, needed, properties or {})
+    if fail and ("f" not in entry or lacks):
+        text, _, hint = fail.partition("\n")
+        raise DeviceError(re.sub(r"\bdut\b", device_id or "(null)", text), hint=hint)
     device = _made(board, Layout.of(entry["f"]), device_id, properties)
     device.description = entry
     return device

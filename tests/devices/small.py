@@ -23,6 +23,7 @@ def small_board(quirks: Quirks, machine: str, extra: Sequence[str] = ()) -> Boar
     """A board that looks to a device like *machine* without default devices, with the devices of *extra*."""
     name = machine.split(",")[0]
     board = Board(Topology(), quirks, f"{name}-machine")
+    board.family = name
     types = qom_types(quirks.label, "x86_64")
     assert types is not None
     board.descends = types.implements

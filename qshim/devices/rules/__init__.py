@@ -9,14 +9,14 @@ from __future__ import annotations
 from qshim.devices.layout import Layout
 from qshim.devices.qdev import Device
 from qshim.devices.rules.rom import rom_rule
-from qshim.devices.rules.table import RULES
+from qshim.devices.rules.table import rules_of
 
 __all__ = ["tailor", "tailor_early"]
 
 
 def tailor_early(device: Device, layout: Layout) -> Layout:
     """Apply the rules that concern a PCI function before it is made."""
-    for rule in RULES.get(device.type_name, ()):
+    for rule in rules_of(layout):
         rule(device, layout)
     rom_rule(device, layout)
     return layout
@@ -25,6 +25,6 @@ def tailor_early(device: Device, layout: Layout) -> Layout:
 def tailor(device: Device, layout: Layout) -> Layout:
     """Apply the rules of devices that are no PCI functions (those have had theirs)."""
     if layout.pci is None:
-        for rule in RULES.get(device.type_name, ()):
+        for rule in rules_of(layout):
             rule(device, layout)
     return layout

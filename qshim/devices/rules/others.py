@@ -1,0 +1,95 @@
+"""USB hosts, storage controllers, bridges and test devices (spec/x86-boards.md 6.3, 6.5)."""
+
+from __future__ import annotations
+
+from qshim.devices.errors import DeviceError
+from qshim.devices.layout import Layout, RegionPlan, pow2_ceil
+from qshim.devices.pci.bar import MEM, MEM64, PREFETCH
+from qshim.devices.qdev import Device
+from qshim.devices.rules.values import flag, msix_table, number, size
+
+__all__ = ["chassis_rule", "megasas_rule", "nvme_rule", "shpc_rule", "testdev_rule", "vmxnet3_rule", "xhci_rule"]
+
+PAGE = 0x1000
+XHCI_PORTS, XHCI_PORT = 0x440, 0x10
+MIB = 1 << 20
+
+
+def xhci_rule(device: Device, layout: Layout) -> None:
+    """xHCI: ports, interrupters, slots, MSI-X."""
+    core = next((child.layout for child in layout.children if child.name == "xhci-core"), layout)
+    two, three = number(device, layout, "p2", 4), number(device, layout, "p3", 4)
+    interrupters, slots = number(device, layout, "intrs", 16), number(device, layout, "slots", 64)
+    ports = [plan for plan in core.regions if " port #" in plan.name]
+    newer_first = any(plan.name.startswith("usb3") and plan.addr == XHCI_PORTS for plan in ports)
+    core.regions = [plan for plan in core.regions if plan not in ports]
+    names = [f"usb3 port #{n + 1}[0]" for n in range(three)]
+    older = [f"usb2 port #{n + 1}[0]" for n in range(two)]
+    for n, name in enumerate(names + older if newer_first else older + names):
+        core.regions.append(RegionPlan(name, XHCI_PORT, "io", "xhci[0]", XHCI_PORTS + n * XHCI_PORT))
+    core.at("runtime").size = 0x20 + 0x20 * interrupters
+    core.at("doorbell").size = 0x20 * (slots + 1)
+    if layout.region("msix-table") is not None:
+        if device.text_of("msix", "auto") in ("off", "no"):
+            layout.drop("msix-table", "msix-pba")
+        else:
+            msix_table(layout, interrupters, table=layout.at("msix-table"), pba=layout.at("msix-pba"))
+
+
+def nvme_rule(device: Device, layout: Layout) -> None:
+    """nvme: doorbells and vectors share BAR 0; a controller memory buffer and persistent memory have their own."""
+    pairs, vectors = number(device, layout, "max_ioqpairs", 64), number(device, layout, "msix_qsize", 65)
+    registers, table, pba = layout.at("nvme"), layout.at("msix-table"), layout.at("msix-pba")
+    registers.size = -(-(PAGE + 8 * (pairs + 1)) // PAGE) * PAGE
+    msix_table(layout, vectors, table=table, pba=pba)
+    table.addr = registers.size
+    pba.addr = -(-(table.addr + table.size) // PAGE) * PAGE
+    layout.at("nvme-bar0").size = pow2_ceil(pba.addr + pba.size)
+    buffer = number(device, layout, "cmb_size_mb", 0)
+    if buffer:
+        layout.add(RegionPlan("nvme-cmb[0]", buffer * MIB, "io", "@bar2", 0, 1), bar_kind=MEM | MEM64 | PREFETCH)
+    if flag(device, layout, "use-intel-id", False) and layout.pci is not None:
+        layout.pci.config[0:4] = bytes((0x86, 0x80, 0x45, 0x58))
+
+
+def megasas_rule(device: Device, layout: Layout) -> None:
+    """megasas: without MSI-X its table goes."""
+    if device.text_of("use_msix", "auto") in ("off", "no"):
+        layout.drop("msix-table", "msix-pba")
+
+
+def vmxnet3_rule(device: Device, layout: Layout) -> None:
+    """vmxnet3: pending bits were elsewhere once."""
+    if flag(device, layout, "x-old-msi-offsets", False):
+        layout.at("msix-pba").addr = 0x800
+
+
+def testdev_rule(device: Device, layout: Layout) -> None:
+    """pci-testdev: a BAR of any size, in newer releases with memory behind it."""
+    amount = size(device, layout, "membar")
+    if not amount:
+        return
+    kind = MEM | MEM64 | PREFETCH
+    if flag(device, layout, "membar-backed", False):
+        name = "pci-testdev-membar-backed"
+        layout.add(RegionPlan(f"{name}[0]", pow2_ceil(amount), "ram", "@bar2", 0, 1), block=f"*/{name}", bar_kind=kind)
+    else:
+        layout.add(RegionPlan("pci-testdev-membar[0]", pow2_ceil(amount), "io", "@bar2", 0, 1), bar_kind=kind)
+
+
+def shpc_rule(device: Device, layout: Layout) -> None:
+    """Bridges with a standard hot-plug controller."""
+    if layout.region("shpc-bar") is not None and not flag(device, layout, "shpc"):
+        layout.drop("shpc-mmio", "shpc-bar")
+
+
+def chassis_rule(device: Device, layout: Layout) -> None:
+    """A bridge wants a chassis number.
+
+    :raises DeviceError: it has none.
+    """
+    del layout
+    if not device.number_of("chassis_nr", 0):
+        raise DeviceError(
+            "Bridge chassis not specified. Each bridge is required to be assigned a unique chassis id > 0."
+        )
