@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qshim.cli.coloured import CHOICES
 from qshim.errors import UsageError
 from qshim.reports import FORMATS
 
-__all__ = ["configure", "run"]
+if TYPE_CHECKING:
+    from qshim.vm import Vm
+
+__all__ = ["configure", "machine_from_argv", "run"]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -30,13 +35,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     other.add_argument(
         "--against",
         metavar="SOURCE",
-        help="the other machine: a recording, qemu:BIN:'OPTIONS', attach:ADDR, or BIN, which gets the same options",
+        help="the other machine: a recording, qemu:BIN:'OPTIONS', argv:'OPTIONS' (our own), attach:ADDR, or BIN, which "
+        "gets the same options",
     )
     other.add_argument(
         "--recording", metavar="FILE", help="our model is rebuilt from this (default: from what the real one says)"
     )
     parser.add_argument(
-        "--steps", metavar="FILE", help="give both sides these monitor commands, and compare after each (with --qemu)"
+        "--steps", metavar="FILE", help="give both sides these monitor commands and qtest lines, and compare after each"
     )
     parser.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: text")
     parser.add_argument(
@@ -49,8 +55,8 @@ def run(args: argparse.Namespace) -> int:
     """Compare and print; 0 the same, 1 different, 3 not compared."""
     if args.attach is not None and args.qemu_argv and args.against is None:
         raise UsageError("--attach talks to a QEMU that runs already; leave out the options behind --")
-    if args.steps is not None and (args.qemu is None or args.against is not None or args.recording is not None):
-        raise UsageError("--steps goes with --qemu alone: both sides begin as that QEMU begins")
+    if args.steps is not None and (args.qemu is None or args.recording is not None or args.strict):
+        raise UsageError("--steps goes with --qemu, and with --against for a second QEMU; both are started for them")
     from qshim.crosscheck import crosscheck
     from qshim.edge.real_qemu import run as run_edge
     from qshim.recording.format import load
@@ -59,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         from qshim.crosscheck.steps import read_steps, replay
 
         steps = read_steps(_text_of(args.steps), args.steps)
-        report = run_edge(replay(args.qemu_argv or [], args.qemu, steps))
+        report = run_edge(replay(args.qemu_argv or [], args.qemu, steps, against=args.against))
     else:
         recording = None if args.recording is None else load(Path(args.recording))
         report = run_edge(
@@ -70,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
                 against=args.against,
                 recording=recording,
                 strict=args.strict,
+                model=machine_from_argv,
             )
         )
     from qshim.cli.coloured import print_report, wanted
@@ -80,6 +87,23 @@ def run(args: argparse.Namespace) -> int:
         return report.exit_status
     sys.stdout.write(rendered(report, args.format))
     return report.exit_status
+
+
+def machine_from_argv(argv: Sequence[str], version: str, target: str) -> Vm:
+    """Our own machine of QEMU's options *argv*, in the dialect *version*.
+
+    :raises UsageError: that QEMU refuses them, or qshim has no such machine.
+    """
+    from qshim.argv import Answered, parse
+    from qshim.cli import machines
+
+    if target not in machines.TARGETS:
+        raise UsageError(f"qshim makes no machines for {target} from a command line")
+    try:
+        line = parse(argv, version, target, lambda path: Path(path).read_text(encoding="utf-8"))
+    except Answered:
+        raise UsageError("the options ask for a text and make no machine") from None
+    return machines.machine(line, target, version, later=False)
 
 
 def _text_of(name: str) -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from difflib import unified_diff
 
-from qshim.crosscheck.sources import Machine, take
+from qshim.crosscheck.sources import Machine, Model, take
 from qshim.errors import UsageError
 from qshim.layout.canonical import CANNOT_COMPARE, canonical
 from qshim.layout.compare import Layout, compare
-from qshim.layout.verify import Difference, comparable, rendered
+from qshim.layout.verify import Difference, rendered
 from qshim.recording.format import RAMBLOCK_COMMAND, Recording
 from qshim.recording.rebuild import Rebuilt, rebuild
 from qshim.reports.model import Report, Side
+from qshim.views.viewed import Viewed
 
 __all__ = ["OURS", "crosscheck"]
 
@@ -29,6 +29,7 @@ async def crosscheck(
     against: str | None = None,
     recording: Recording | None = None,
     strict: bool = False,
+    model: Model | None = None,
 ) -> Report:
     """Compare a real QEMU with our model of it, or with another source.
 
@@ -37,6 +38,7 @@ async def crosscheck(
     :param against: the other machine, a source of DESIGN.md decision 10. Without it our own model is
         compared, rebuilt from *recording*, or from what the real one just said: then rendering and
         layout rules are checked, not the board.
+    :param model: makes the machine of an *against* `argv:'OPTIONS'`.
     :param strict: compare the bytes of the texts too; nothing is allowed to differ.
     :raises UsageError: neither or both of *qemu* and *attach*.
     :raises CompareError: a QEMU hangs, crashes or is busy; RecordingError: an unreadable or contradictory capture.
@@ -45,7 +47,7 @@ async def crosscheck(
         raise UsageError("name one real QEMU: either an emulator to start or the address of a running one")
     left = await take(qemu if qemu is not None else f"attach:{attach}", argv)
     if against is not None:
-        return _of_two(left, await take(against, argv), strict)
+        return _of_two(left, await take(against, argv, model=model, like=left.recording), strict)
     if left.recording is None:
         return Report(Side(left.name, None, None, left.refused), _side_of_ours(recording))
     ours = rebuild(left.recording if recording is None else recording)
@@ -53,6 +55,8 @@ async def crosscheck(
 
 
 def _side(machine: Machine) -> Side:
+    if machine.vm is not None:
+        return Side(machine.name, str(machine.vm.version), machine.vm.machine)
     taken = machine.recording
     if taken is None:
         return Side(machine.name, None, None, machine.refused)
@@ -65,21 +69,37 @@ def _side_of_ours(recording: Recording | None) -> Side:
 
 def _of_two(left: Machine, right: Machine, strict: bool) -> Report:
     sides = _side(left), _side(right)
-    if left.recording is None or right.recording is None:
+    if left.recording is None:
         return Report(*sides)
-    layouts = [Layout.of_recording(machine.recording) for machine in (left, right) if machine.recording is not None]
-    texts = [dict(machine.recording.hmp) for machine in (left, right) if machine.recording is not None]
-    return _report(sides, layouts, texts[0], texts[1], strict)
+    layouts = [Layout.of_recording(left.recording)]
+    if right.vm is not None:
+        texts = {**left.further, **left.recording.hmp}
+        return _report(sides, [*layouts, Layout.of(right.vm)], texts, _printed(right.vm, texts), strict)
+    if right.recording is None:
+        return Report(*sides)
+    layouts.append(Layout.of_recording(right.recording))
+    return _report(sides, layouts, left.recording.hmp, right.recording.hmp, strict)
 
 
 def _of_ours(left: Machine, ours: Rebuilt, recording: Recording | None, strict: bool) -> Report:
     assert left.recording is not None
     texts = {**left.further, **left.recording.hmp}
-    commands = comparable(replace(left.recording, hmp=texts))
-    printed = {command: tuple(rendered(ours, command).removesuffix("\n").split("\n")) for command in commands}
     layouts = [Layout.of_recording(left.recording), Layout.of(ours)]
     sides = _side(left), _side_of_ours(left.recording if recording is None else recording)
-    return _report(sides, layouts, texts, printed, strict)
+    return _report(sides, layouts, texts, _printed(ours, texts), strict)
+
+
+def _printed(ours: Viewed, texts: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """What *ours* prints for each text of the other side that is compared."""
+    return {
+        command: tuple(rendered(ours, command).removesuffix("\n").split("\n"))
+        for command in texts
+        if _is_compared(command)
+    }
+
+
+def _is_compared(command: str) -> bool:
+    return command == RAMBLOCK_COMMAND or command.split()[:2] == ["info", "mtree"]
 
 
 def _report(
@@ -89,11 +109,7 @@ def _report(
     right: Mapping[str, Sequence[str]],
     strict: bool,
 ) -> Report:
-    commands = sorted(
-        command
-        for command in left.keys() & right.keys()
-        if command == RAMBLOCK_COMMAND or command.split()[:2] == ["info", "mtree"]
-    )
+    commands = sorted(command for command in left.keys() & right.keys() if _is_compared(command))
     changes = compare(*layouts)
     differences = tuple(_differences(commands, left, right, strict))
     return Report(

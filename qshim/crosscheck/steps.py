@@ -1,27 +1,28 @@
-"""Monitor commands replayed on both sides, with a comparison after each.
+"""Monitor commands and qtest lines replayed on both sides, with a comparison after each.
 
-A line of a steps file is a QMP command (a JSON object) or else a line for the human monitor; empty
-lines and lines that begin with `#` are left out.
+A line of a steps file is a QMP command (a JSON object), a line of the qtest protocol (`outl 0xcf8 0x80000010`), or
+else a line for the human monitor; empty lines and lines that begin with `#` are left out.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from qshim.crosscheck.run import OURS
+from qshim.crosscheck.sources import options_of_source
 from qshim.edge.capture import capture_now, memory_now
 from qshim.edge.real_qemu import DidNotStart, RealQemu, Refused, started
-from qshim.errors import UsageError
+from qshim.errors import CompareError, UsageError
 from qshim.layout.canonical import canonical
 from qshim.layout.compare import Change, Layout, compare
 from qshim.monitor.hmp.line import run as run_hmp
 from qshim.monitor.qmp.session import QmpSession
-from qshim.recording.format import Recording, lines_of
+from qshim.recording.format import Recording, is_recording, lines_of
 from qshim.reports.model import Report, Side
 from qshim.vm import Vm
 
@@ -29,6 +30,12 @@ __all__ = ["read_steps", "replay"]
 
 _HOST = re.compile(r"(?<=\)) is 0x[0-9a-f]+$")
 """The address in a reply of gpa2hva and gpa2hpa."""
+_QTEST = frozenset((
+    "b64read", "b64write", "clock_set", "clock_step", "endianness", "inb", "inl", "inw", "irq_intercept_in",
+    "irq_intercept_out", "memset", "module_load", "outb", "outl", "outw", "read", "readb", "readl", "readq", "readw",
+    "set_irq_in", "write", "writeb", "writel", "writeq", "writew",
+))  # fmt: skip
+"""First words of qtest lines; no command of the human monitor is called so."""
 _COMPARED = ("info mtree -o -D", "info mtree -f -d -o", "info ramblock")
 
 
@@ -39,7 +46,7 @@ def read_steps(text: str, name: str) -> tuple[str, ...]:
     """
     steps = tuple(line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
     if not steps:
-        raise UsageError(f"{name} holds no step: write one monitor command on each line")
+        raise UsageError(f"{name} holds no step: write one monitor command or qtest line on each line")
     for step in steps:
         if step.startswith("{"):
             _command(step, name)
@@ -57,50 +64,149 @@ def _command(step: str, name: str) -> tuple[str, Mapping[str, Any]]:
     return command, arguments
 
 
-async def replay(argv: Sequence[str], qemu: str, steps: Sequence[str]) -> Report:
-    """Start *qemu* with *argv*, rebuild it, and give both the same *steps*; stops at the first difference.
+async def replay(argv: Sequence[str], qemu: str, steps: Sequence[str], *, against: str | None = None) -> Report:
+    """Give *qemu* and another machine the same *steps*, and stop after the first one that makes a difference.
 
-    :raises CompareError: the QEMU hangs or goes away, RecordingError: it contradicts itself.
+    The other machine is our model, rebuilt from how *qemu* begins, or with *against* a second QEMU (BIN or
+    `qemu:BIN:'OPTIONS'`). Two QEMUs may differ from the beginning; that is reported once, and the steps go on.
+
+    :raises UsageError: *against* names no QEMU that can be started.
+    :raises CompareError: a QEMU hangs or goes away, or our model cannot carry out a step.
+    :raises RecordingError: a QEMU contradicts itself.
     """
+    qtest = any(_is_qtest(step) for step in steps)
     async with AsyncExitStack() as stack:
-        try:
-            real = await stack.enter_async_context(started(qemu, argv))
-        except DidNotStart as error:
-            return Report(Side(qemu, None, None, error.reason), Side(OURS, None, None))
-        recording = await capture_now(real, (qemu, *argv))
-        ours = Vm.from_recording(recording)
-        version, machine = str(recording.qemu), recording.machine
-        sides = Side(qemu, version, machine), Side(OURS, version, machine)
-        changes = list(_placed("before the first step", compare(Layout.of_recording(recording), Layout.of(ours))))
+        left: _Party = await _real(stack, qemu, qemu, argv, qtest)
+        if against is None:
+            if left.refused is not None:
+                return Report(left.side, Side(OURS, None, None))
+            right: _Party = _Ours(await left.now())
+        else:
+            right = await _real(stack, against, *_command_line(against, argv), qtest)
+            if left.refused is not None or right.refused is not None:
+                return Report(left.side, right.side)
+        layouts = await left.layout(), await right.layout()
+        known = compare(*layouts)
+        changes = list(_placed("before the first step", known))
         for number, step in enumerate(steps, 1):
-            if changes:
+            if changes and against is None:
                 break
-            changes += await _step(real, ours, recording, f"after step {number} ({step})", step)
-        return Report(*sides, tuple(changes), (), _COMPARED)
+            when = f"after step {number} ({step})"
+            replies = await left.reply(step), await right.reply(step)
+            new = []
+            if replies[0] != replies[1]:
+                new.append(Change("reply-changed", when, "the replies differ", *replies))
+            layouts = await left.layout(), await right.layout()
+            now = compare(*layouts)
+            new += _placed(when, [change for change in now if change not in known])
+            known = now
+            changes += new
+            if new:
+                break
+        return Report(left.side, right.side, tuple(changes), (), _COMPARED, layouts=layouts)
+
+
+def _is_qtest(step: str) -> bool:
+    return step.split(" ")[0] in _QTEST
 
 
 def _placed(when: str, changes: Sequence[Change]) -> Iterator[Change]:
     return (replace(change, place=f"{when}: {change.place}") for change in changes)
 
 
-async def _step(real: RealQemu, ours: Vm, recording: Recording, when: str, step: str) -> list[Change]:
-    theirs, answer = await _reply_of_real(real, step), _reply_of_ours(ours, step)
-    changes = []
-    if theirs != answer:
-        changes.append(Change("reply-changed", when, "the replies differ", theirs, answer))
-    now = replace(recording, hmp=await memory_now(real))
-    changes += _placed(when, compare(Layout.of_recording(now), Layout.of(ours)))
-    return changes
+def _command_line(source: str, argv: Sequence[str]) -> tuple[str, Sequence[str]]:
+    if source.startswith("qemu:"):
+        binary, words = options_of_source(source)
+        return binary, argv if words is None else words
+    if source.startswith(("attach:", "argv:")) or is_recording(source):
+        raise UsageError(f"{source}: steps change a machine, so each side is a QEMU that is started for them")
+    return source, argv
 
 
-async def _reply_of_real(real: RealQemu, step: str) -> str:
+class _Party(Protocol):
+    """One of the machines that get the steps."""
+
+    refused: str | None
+
+    @property
+    def side(self) -> Side: ...
+    async def now(self) -> Recording: ...
+    async def layout(self) -> Layout: ...
+    async def reply(self, step: str) -> str: ...
+
+
+async def _real(stack: AsyncExitStack, name: str, binary: str, argv: Sequence[str], qtest: bool) -> _Real:
     try:
-        if not step.startswith("{"):
-            return _joined(step, await real.qmp("human-monitor-command", {"command-line": step}))
-        command, arguments = _command(step, "steps")
-        return _canonical({"return": await real.qmp(command, arguments)})
-    except Refused as refused:
-        return _canonical({"error": {"class": refused.error_class, "desc": refused.description}})
+        qemu = await stack.enter_async_context(started(binary, argv, qtest=qtest))
+    except DidNotStart as error:
+        return _Real(name, None, None, error.reason)
+    return _Real(name, qemu, await capture_now(qemu, (binary, *argv)))
+
+
+@dataclass
+class _Real:
+    """A QEMU of ours."""
+
+    name: str
+    qemu: RealQemu | None
+    recording: Recording | None
+    """How it was at first."""
+    refused: str | None = None
+
+    @property
+    def side(self) -> Side:
+        if self.recording is None:
+            return Side(self.name, None, None, self.refused)
+        return Side(self.name, str(self.recording.qemu), self.recording.machine)
+
+    async def now(self) -> Recording:
+        assert self.recording is not None
+        return self.recording
+
+    async def layout(self) -> Layout:
+        assert self.recording is not None
+        assert self.qemu is not None
+        return Layout.of_recording(replace(self.recording, hmp=await memory_now(self.qemu)))
+
+    async def reply(self, step: str) -> str:
+        assert self.qemu is not None
+        if _is_qtest(step):
+            return await self.qemu.qtest(step)
+        try:
+            if not step.startswith("{"):
+                return _joined(step, await self.qemu.qmp("human-monitor-command", {"command-line": step}))
+            command, arguments = _command(step, "steps")
+            return _canonical({"return": await self.qemu.qmp(command, arguments)})
+        except Refused as refused:
+            return _canonical({"error": {"class": refused.error_class, "desc": refused.description}})
+
+
+class _Ours:
+    """Our model."""
+
+    refused: str | None = None
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._vm = Vm.from_recording(recording)
+        self.side = Side(OURS, str(recording.qemu), recording.machine)
+
+    async def now(self) -> Recording:
+        return self._recording
+
+    async def layout(self) -> Layout:
+        return Layout.of(self._vm)
+
+    async def reply(self, step: str) -> str:
+        if not _is_qtest(step):
+            return _reply_of_ours(self._vm, step)
+        take: Callable[[str], str] | None = getattr(self._vm, "qtest", None)
+        if take is None:
+            raise CompareError(
+                f"our model of {self._recording.label} takes no qtest lines such as `{step}`; "
+                "give them to two QEMUs with --against"
+            )
+        return take(step)
 
 
 def _reply_of_ours(ours: Vm, step: str) -> str:

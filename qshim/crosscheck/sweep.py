@@ -101,7 +101,7 @@ async def smallest(outcome: Outcome, against: str | None) -> tuple[str, ...]:
     async def differs(argv: Sequence[str]) -> bool:
         case = Case({}, tuple(argv))
         async with aclosing(side_by_side([command_of(outcome.qemu, case, against)], 1)) as results:
-            found = [outcome_of(outcome.qemu, case, ended) async for ended in results][0]
+            found = outcome_of(outcome.qemu, case, await anext(results))
         return found.verdict == outcome.verdict and bool(set(found.kinds) & set(outcome.kinds))
 
     return await minimise(outcome.argv, differs)

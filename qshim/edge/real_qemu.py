@@ -29,6 +29,8 @@ __all__ = ["MONITOR_ID", "DidNotStart", "Hung", "RealQemu", "Refused", "attached
 
 MONITOR_ID = "qshim-monitor"
 """The id of our character device and monitor in a QEMU of ours."""
+_QTEST_ID = "qtest"
+"""The only id under which -qtest finds a character device (7.2 to 11.1)."""
 
 ANSWER_SECONDS = 20.0
 """How long one command may take before the QEMU counts as hung; the slowest seen took 5 s."""
@@ -73,8 +75,17 @@ class Hung(CompareError):
 class RealQemu:
     """An open QMP session with a real QEMU; made by `started` and `attached`."""
 
-    def __init__(self, client: QMPClient, who: str, process: _Process | None, answer_seconds: float) -> None:
+    def __init__(
+        self,
+        client: QMPClient,
+        who: str,
+        process: _Process | None,
+        answer_seconds: float,
+        qtest: socket.socket | None = None,
+    ) -> None:
         self._client = client
+        self._qtest = qtest
+        self._unread = b""
         self._process = process
         self._answer_seconds = answer_seconds
         self.who = who
@@ -97,6 +108,34 @@ class RealQemu:
             return None
         return lines
 
+    async def qtest(self, line: str) -> str:
+        """The reply to *line* of the qtest protocol, with the interrupt lines that came before it.
+
+        :raises Hung: no answer in time.
+        :raises CompareError: the QEMU went away, or was started without a qtest socket.
+        """
+        if self._qtest is None:
+            raise CompareError(f"{self.who} was not started with a qtest socket")
+        loop = asyncio.get_running_loop()
+        lines: list[str] = []
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                await loop.sock_sendall(self._qtest, f"{line}\n".encode())
+                while not lines or lines[-1].startswith("IRQ "):
+                    while b"\n" not in self._unread:
+                        data = await loop.sock_recv(self._qtest, 1 << 16)
+                        if not data:
+                            raise EOFError
+                        self._unread += data
+                    whole, _, self._unread = self._unread.partition(b"\n")
+                    lines.append(whole.decode(errors="replace"))
+        except TimeoutError:
+            raise Hung(self.who, line, self._answer_seconds) from None
+        except (OSError, EOFError) as error:
+            reason = self._process.last_words() if self._process else "the connection was closed"
+            raise CompareError(f"{self.who} went away during `{line}`: {reason}") from error
+        return "\n".join(lines)
+
     async def _ask(self, name: str, command: str, arguments: Mapping[str, object] | None) -> object:
         try:
             # not wait_for: in Python 3.11 it can swallow a cancellation that comes with the answer
@@ -113,11 +152,12 @@ class RealQemu:
 
 @contextlib.asynccontextmanager
 async def started(
-    binary: str, argv: Sequence[str] = (), *, answer_seconds: float = ANSWER_SECONDS
+    binary: str, argv: Sequence[str] = (), *, answer_seconds: float = ANSWER_SECONDS, qtest: bool = False
 ) -> AsyncIterator[RealQemu]:
     """A QEMU of our own, paused before its first instruction; ended when the context ends.
 
-    *argv* are QEMU's options without its name. Added are -S, -display none and our monitor.
+    *argv* are QEMU's options without its name. Added are -S, -display none, our monitor, and with *qtest*
+    a socket for `RealQemu.qtest`.
 
     :raises UsageError: an option with which QEMU would escape.
     :raises CompareError: it is missing, does not start, or refuses the command line.
@@ -128,12 +168,14 @@ async def started(
     if any(word.lstrip("-") == "daemonize" for word in argv if word.startswith("-")):
         raise UsageError("-daemonize would let QEMU run on without us; leave it out")
     ours, theirs = socket.socketpair()
+    test, their_test = socket.socketpair()
+    test.setblocking(False)
     process: _Process | None = None
     client: QMPClient | None = None
     who = os.path.basename(path)
     try:
-        with theirs:
-            process = _Process(path, argv, theirs.fileno())
+        with theirs, their_test:
+            process = _Process(path, argv, theirs.fileno(), their_test.fileno() if qtest else None)
         client = QMPClient("qshim")
         try:
             async with asyncio.timeout(_START_SECONDS):
@@ -144,8 +186,9 @@ async def started(
             ) from None
         except (ConnectError, QMPError, OSError) as error:
             raise DidNotStart(who, process.last_words()) from error
-        yield RealQemu(client, who, process, answer_seconds)
+        yield RealQemu(client, who, process, answer_seconds, test if qtest else None)
     finally:
+        test.close()
         if process is not None:
             process.end()
         if client is not None:
@@ -212,9 +255,12 @@ def run(work: Coroutine[Any, Any, _Result]) -> _Result:
 class _Process:
     """The child process; stderr is kept for the sentence that says why it ended."""
 
-    def __init__(self, path: str, argv: Sequence[str], fd: int) -> None:
+    def __init__(self, path: str, argv: Sequence[str], fd: int, qtest: int | None) -> None:
         own = ["-S", "-display", "none", "-chardev", f"socket,id={MONITOR_ID},fd={fd}"]
         own += ["-mon", f"chardev={MONITOR_ID},mode=control,id={MONITOR_ID}"]
+        if qtest is not None:
+            own += ["-chardev", f"socket,id={_QTEST_ID},fd={qtest}", "-qtest", f"chardev:{_QTEST_ID}"]
+            own += ["-qtest-log", "none"]
         self._name = os.path.basename(path)
         # in memory, so that a full disk hides no reason
         self._stderr: IO[bytes] = os.fdopen(os.memfd_create("qemu-stderr"), "w+b")
@@ -224,7 +270,7 @@ class _Process:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr,
-                pass_fds=(fd,),
+                pass_fds=(fd,) if qtest is None else (fd, qtest),
                 start_new_session=True,
             )
         except OSError as error:

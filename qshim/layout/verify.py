@@ -12,6 +12,7 @@ from qshim.recording.rebuild import Rebuilt
 from qshim.views.flatview import flat, flat_text
 from qshim.views.mtree import tree, tree_text
 from qshim.views.ramblock import blocks, blocks_text
+from qshim.views.viewed import Viewed
 
 __all__ = ["Difference", "comparable", "rendered", "verify"]
 
@@ -30,7 +31,7 @@ def comparable(recording: Recording) -> list[str]:
     return [c for c in sorted(recording.hmp) if c == RAMBLOCK_COMMAND or c.split()[:2] == ["info", "mtree"]]
 
 
-def rendered(rebuilt: Rebuilt, command: str) -> str:
+def rendered(rebuilt: Viewed, command: str) -> str:
     """What *rebuilt* prints for `info mtree` with any flags, or `info ramblock`; lines end in a newline."""
     if command == RAMBLOCK_COMMAND:
         return blocks_text(blocks(rebuilt), rebuilt.quirks)

@@ -131,7 +131,21 @@ def test_what_cannot_be_compared_says_why(
 async def test_one_real_side_is_needed(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="name one real QEMU"):
         await crosscheck(["-M", "none"])
-    with pytest.raises(UsageError, match="machines are not built from a command line yet"):
+    with pytest.raises(UsageError, match="nobody here makes machines from a command line"):
         await crosscheck([], qemu=str(install(tmp_path)), against="argv:-M pc")
     with pytest.raises(CompareError, match="no program"):
         await crosscheck([], qemu=str(install(tmp_path)), against="/nonexistent/qemu")
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_our_own_machine_of_a_command_line(label: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["crosscheck", "--qemu", needs(label, "x86_64"), "--against"]
+    assert main([*words, "argv:-M isapc", "--", "-M", "isapc"]) == 0, capsys.readouterr().out
+    assert main([*words, "argv:-M isapc", "--", "-M", "isapc", "-m", "64M"]) == 1
+    capsys.readouterr()
+    assert main([*words, "argv:-M nope", "--", "-M", "nope"]) == 3
+    assert "refused by both: unsupported machine type" in capsys.readouterr().out
+    assert main([*words, "argv:-M isapc -m 64M", "--", "-M", "isapc"]) == 3
+    assert "refused by one: qshim serves isapc as recorded" in capsys.readouterr().out
+    assert main([*words, "argv:-M help", "--", "-M", "isapc"]) == 3
+    assert main([*words, "argv:'", "--", "-M", "isapc"]) == 2

@@ -9,7 +9,10 @@ import pytest
 
 from qshim.cli import main
 from qshim.crosscheck.steps import read_steps, replay
-from qshim.errors import UsageError
+from qshim.edge.capture import memory_now
+from qshim.edge.real_qemu import started
+from qshim.errors import CompareError, UsageError
+from qshim.vm import Vm
 from tests.support.fake_qemu import install
 from tests.support.oracle import LABELS, needs
 
@@ -96,8 +99,73 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     (tmp_path / "steps").write_text("info mtree\n")
     assert main(["crosscheck", "--qemu", qemu, "--steps", str(tmp_path / "steps"), "--", "-M", "none"]) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("same: ")
-    assert main(["crosscheck", "--qemu", qemu, "--steps", "/nonexistent"]) == 2
-    assert "cannot read the steps in /nonexistent: No such file" in capsys.readouterr().err
-    assert main(["crosscheck", "--qemu", qemu, "--against", qemu, "--steps", "/x"]) == 2
+    assert main(["crosscheck", "--qemu", qemu, "--steps", str(tmp_path / "none")]) == 2
+    assert f"cannot read the steps in {tmp_path / 'none'}: No such file" in capsys.readouterr().err
+    assert main(["crosscheck", "--qemu", qemu, "--strict", "--steps", "/x"]) == 2
+    assert main(["crosscheck", "--qemu", qemu, "--against", "attach:/x", "--steps", str(tmp_path / "steps")]) == 2
     refusing = str(install(tmp_path, refuse="x: no\n"))
     assert main(["crosscheck", "--qemu", refusing, "--steps", str(tmp_path / "steps")]) == 3
+
+
+QTEST = """
+endianness
+outl 0xcf8 0x80000004
+outw 0xcfc 0x7
+inl 0xcfc
+writel 0x1000 0xdeadbeef
+read 0x1000 4
+info status
+"""
+
+
+@pytest.mark.parametrize("label", LABELS)
+async def test_two_qemus_take_qtest_lines(label: str) -> None:
+    qemu = needs(label, "x86_64")
+    report = await replay(["-M", "pc"], qemu, read_steps(QTEST, "steps"), against=qemu)
+    assert (report.verdict, report.changes) == ("same", ())
+
+
+async def test_a_register_of_the_host_bridge_is_seen_to_change_the_map() -> None:
+    """PAM0 of the second one alone is written: what an SMRAM or PAM sequence compares."""
+    qemu = needs("7.2", "x86_64")
+    async with started(qemu, ["-M", "pc"], qtest=True) as real:
+        before = await memory_now(real)
+        assert await real.qtest("outl 0xcf8 0x80000058") == "OK"
+        assert await real.qtest("outl 0xcfc 0x33333000") == "OK"
+        assert await memory_now(real) != before
+        assert (await real.qtest("nonsense")).startswith("FAIL Unknown command")
+    async with started(qemu, ["-M", "pc"]) as real:
+        with pytest.raises(CompareError, match="was not started with a qtest socket"):
+            await real.qtest("endianness")
+
+
+async def test_two_versions_differ_first_and_then_in_a_step() -> None:
+    """What differs from the beginning is told once; the steps go on to the first one that adds to it."""
+    steps = ["inb 0x64", "info version", "inb 0x64"]
+    report = await replay(["-M", "pc-q35-7.2"], needs("7.2", "x86_64"), steps, against=needs("11.1", "x86_64"))
+    places = {change.place.partition(":")[0] for change in report.changes}
+    assert places == {"before the first step", "after step 2 (info version)"}
+    assert report.changes[-1].kind == "reply-changed"
+    assert report.layouts is not None
+
+
+async def test_our_model_says_that_it_takes_no_qtest_lines(tmp_path: Path) -> None:
+    with pytest.raises(CompareError, match="takes no qtest lines such as `inb 0x64`"):
+        await replay(["-M", "pc"], needs("7.2", "x86_64"), ["inb 0x64"])
+
+
+async def test_our_model_is_asked_when_it_takes_qtest_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Vm, "qtest", lambda vm, line: "OK 0x000c", raising=False)
+    report = await replay(["-M", "pc"], needs("7.2", "x86_64"), ["inb 0x64", "inb 0x61"])
+    assert [(change.kind, change.place) for change in report.changes] in (
+        [("reply-changed", "after step 1 (inb 0x64)")],
+        [("reply-changed", "after step 2 (inb 0x61)")],
+    )
+
+
+async def test_a_refusal_of_either_qemu(tmp_path: Path) -> None:
+    (tmp_path / "no").mkdir()
+    good, bad = str(install(tmp_path)), str(install(tmp_path / "no", refuse="x: no\n"))
+    assert (await replay([], good, ["info mtree"], against=bad)).verdict == "refused by one"
+    assert (await replay([], bad, ["info mtree"], against=bad)).verdict == "refused by both"
+    assert (await replay([], good, ["info mtree"], against=f"qemu:{good}:-M none")).verdict == "same"

@@ -8,7 +8,7 @@ are relative to the parent: what moved with its parent did not move.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qshim.errors import RecordingError
 from qshim.layout.compare.change import CHANGES, Change
@@ -17,7 +17,7 @@ from qshim.layout.compare.ramblocks import block_changes
 from qshim.layout.compare.trees import tree_changes
 from qshim.recording.format import FLAT_COMMAND, RAMBLOCK_COMMAND, TREE_COMMAND, Recording
 from qshim.recording.parse import parse_blocks, parse_flat, parse_tree
-from qshim.rows import BlockRow, FlatRow, TreeRow
+from qshim.rows import BlockRow, FlatRow, RegionRow, TreeRow
 from qshim.views.flatview import flat
 from qshim.views.mtree import tree
 from qshim.views.ramblock import blocks
@@ -45,22 +45,49 @@ class Layout:
 
         :raises RecordingError: a text is missing or cannot be read.
         """
-        missing = [c for c in (TREE_COMMAND, FLAT_COMMAND, RAMBLOCK_COMMAND) if c not in recording.hmp]
+        texts = recording.hmp
+        # a QEMU that hangs on -o was asked without it
+        tree_command, flat_command = (
+            next((c for c in (command, command.replace(" -o", "")) if c in texts), command)
+            for command in (TREE_COMMAND, FLAT_COMMAND)
+        )
+        missing = [c for c in (tree_command, flat_command, RAMBLOCK_COMMAND) if c not in texts]
         if missing:
             raise RecordingError(f"the recording of {recording.label} lacks {', '.join(missing)}: record it again")
-        texts = recording.hmp
         return cls(
-            parse_tree(texts[TREE_COMMAND], disabled=True, name=TREE_COMMAND),
-            parse_flat(texts[FLAT_COMMAND], kvm=recording.kvm, name=FLAT_COMMAND),
+            parse_tree(texts[tree_command], disabled=True, name=tree_command),
+            parse_flat(texts[flat_command], kvm=recording.kvm, name=flat_command),
             parse_blocks(texts[RAMBLOCK_COMMAND], name=RAMBLOCK_COMMAND),
         )
+
+    @property
+    def owners(self) -> bool:
+        """Whether it says who owns what."""
+        return self.tree.owners
+
+    def without_owners(self) -> Layout:
+        """The same without owners and parent objects."""
+
+        def rows(regions: tuple[RegionRow, ...]) -> tuple[RegionRow, ...]:
+            return tuple(replace(row, owner=None, parent=None) for row in regions)
+
+        views = tuple(
+            replace(v, ranges=tuple(replace(r, owner=None, parent=None) for r in v.ranges)) for v in self.flat.views
+        )
+        groups = tuple(replace(group, regions=rows(group.regions)) for group in self.tree.groups)
+        targets = tuple(replace(target, regions=rows(target.regions)) for target in self.tree.targets)
+        tree_row = replace(self.tree, groups=groups, targets=targets, owners=False)
+        return Layout(tree_row, replace(self.flat, views=views, owners=False), self.blocks)
 
 
 def compare(left: Layout, right: Layout) -> tuple[Change, ...]:
     """Every difference, trees first, each once: a region that is drawn in several places is told once.
 
-    Host addresses, the order of groups and views, and MRU marks are not compared (memory.md 6.9).
+    Owners are compared where both sides tell them. Host addresses, the order of groups and views, and MRU marks
+    are not compared (memory.md 6.9).
     """
+    if left.owners != right.owners:
+        left, right = left.without_owners(), right.without_owners()
     seen: set[tuple[str, str, str | None, str | None]] = set()
     result = []
     for change in (
