@@ -121,6 +121,8 @@ class Vm:
         """A QMP RunState: `prelaunch`, `running`, `paused`, `shutdown` ..."""
         self.ended = False
         """Somebody asked the machine to quit; sessions answer nothing more."""
+        self.single_step = False
+        """The guest would execute one instruction at a time."""
         self.qom = qom
         self.notes: tuple[str, ...] = ()
         """What was assumed about the machine, a sentence each."""
@@ -142,6 +144,12 @@ class Vm:
         """Descriptors that add-fd put into sets, with what was said about each."""
         self.extensions = False
         """The `x-qshim-` commands exist."""
+        self.answers: Mapping[str, Callable[[], object]] = {}
+        """What a modelled machine answers to QMP commands about itself."""
+        self.texts: Mapping[str, Callable[[], str]] = {}
+        """What it prints for HMP commands about itself."""
+        self.machine_model: object | None = None
+        """The modelled machine behind it (a `qshim.machines.x86.X86Machine`); None for a recording."""
         self._throttle = Throttle(self._tell, dict(quirks.more_limited_events))
         self._slots: Mapping[AddressSpace, frozenset[tuple[int, int]]] = {}
         self._event_sinks: list[Callable[[Event], None]] = []
@@ -258,12 +266,16 @@ class Vm:
     def recorded(self, command: str) -> object:
         """What the real QEMU returned for the QMP *command*; None where the recording does not have it.
 
-        It says how the machine was then: ask the live model first.
+        It says how the machine was then: ask the live model first. A modelled machine answers live.
         """
+        if command in self.answers:
+            return self.answers[command]()
         return None if self._recording is None else self._recording.qmp.get(command)
 
     def recorded_text(self, command: str) -> str | None:
-        """What the real QEMU printed for the HMP *command*, or None."""
+        """What the real QEMU printed for the HMP *command*, or None; a modelled machine prints it anew."""
+        if command in self.texts:
+            return self.texts[command]()
         return None if self._recording is None else self._recording.text(command)
 
     def set_clock(self, later: Later) -> None:

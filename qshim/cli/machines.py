@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from qshim.recording.format import Recording
     from qshim.vm import Vm
 
-__all__ = ["SAME_MEMORY", "TARGETS", "find", "machine"]
+__all__ = ["SAME_MEMORY", "TARGETS", "find", "machine", "type_named"]
 
 TARGETS = ("x86_64", "i386", "aarch64", "arm", "riscv64", "riscv32")
 
@@ -61,6 +61,18 @@ def find(line: CommandLine, target: str, label: str) -> Recording:
 
     :raises OptionError: there is no such machine, or none with these options.
     """
+    name = type_named(line, target, label)
+    _check_accelerator(line)
+    recording = _recording(line, name, target, label)
+    _check(line, name, recording, label, target)
+    return recording
+
+
+def type_named(line: CommandLine, target: str, label: str) -> str:
+    """The machine type that *line* asks for, an alias resolved.
+
+    :raises OptionError: there is no such type.
+    """
     known = _types(label, target)
     asked = line.machine or next((name for name, told in known.items() if told.endswith("(default)")), None)
     if asked is None:
@@ -68,13 +80,9 @@ def find(line: CommandLine, target: str, label: str) -> Recording:
     if asked not in known:
         quoted = f': "{asked}"' if DIALECTS[label].machine_quoted else ""
         raise OptionError(f"unsupported machine type{quoted}{_HINT}")
-    name = asked
     if "(alias of " in known[asked]:
-        name = known[asked].partition("(alias of ")[2].partition(")")[0]
-    _check_accelerator(line)
-    recording = _recording(line, name, target, label)
-    _check(line, name, recording, label, target)
-    return recording
+        return known[asked].partition("(alias of ")[2].partition(")")[0]
+    return asked
 
 
 def _types(label: str, target: str) -> dict[str, str]:

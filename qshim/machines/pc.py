@@ -11,6 +11,7 @@ from qshim.machines.layouts import (
     AMD_HOLE, FOUR_GIB, GIB, ISA_BIOS_END, KIB, MIB, OPTION_ROMS, OPTION_ROMS_SIZE, TIB, Layout, MachineError,
     device_memory, split, up,
 )  # fmt: skip
+from qshim.machines.pairs import make_dma, make_pics
 from qshim.machines.x86 import X86Machine
 from qshim.memory import MemoryRegion
 from qshim.qom import QomObject
@@ -268,9 +269,9 @@ class Pc(X86Machine):
         options, make, isa = self.options, self.make_device, self.isa
         serials, parallels = self.ports_asked()
         for index in range(serials):
-            make("isa-serial", isa, {"index": str(index)})
+            make("isa-serial", isa, {"index": str(index), "chardev": f"serial{index}"})
         for index in range(parallels):
-            make("isa-parallel", isa, {"index": str(index)})
+            make("isa-parallel", isa, {"index": str(index), "chardev": f"parallel{index}"})
         if self.has_floppy:
             fdc = make("isa-fdc", isa)
             if self.defaults("floppy"):
@@ -381,8 +382,11 @@ class Pc(X86Machine):
     def make_pic(self) -> None:
         """Two interrupt controllers."""
         if self.options.on("pic", True):
-            self.make_device("isa-i8259", self.isa)
-            self.make_device("isa-i8259", self.isa)
+            make_pics(self)
+
+    def make_dma(self) -> None:
+        """Two DMA controllers that are devices of the board."""
+        make_dma(self)
 
     def make_pci_memory(self) -> None:
         """The address space of PCI, below everything else."""
@@ -444,8 +448,7 @@ class PcI440fx(Pc):
             if isinstance(ide, Device) and len(ide.buses) > 1:
                 self.plain("ide-cd", ide.buses[1])
         if old:
-            make("i8257", self.isa)
-            make("i8257", self.isa)
+            self.make_dma()
         self.make_pic()
         self.make_vga(bus)
         self.make_basic()
@@ -505,8 +508,10 @@ class PcI440fx(Pc):
         from qshim.devices.build import REGISTERS
 
         board = self.board
+        owner = QomObject("memory-region-portio-list") if self.quirks.port_list_objects else None
         for port, size in ((0x1F0, 8), (0x3F6, 1), (0x170, 8), (0x376, 1)):
-            board.ports.add_subregion(board.io("ide", size, None, REGISTERS), port)
+            region = board.io("ide", size, owner, REGISTERS, parent=board.unattached)
+            board.ports.add_subregion(region, port)
 
     def make_memory_hotplug(self, south: Device) -> None:
         """Registers for DIMMs."""
@@ -550,8 +555,7 @@ class PcQ35(Pc):
         south = make("ICH9-LPC", bus, {"addr": "1f.0", "multifunction": "on"})
         self.isa = south.buses[0] if south.buses else None
         if not self.quirks.south_bridge_children:
-            make("i8257", self.isa)
-            make("i8257", self.isa)
+            self.make_dma()
         self.make_pic()
         self.make_basic()
         if options.on("sata", True):

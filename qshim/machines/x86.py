@@ -62,6 +62,8 @@ class X86Machine:
     most_cpus = 1
     has_numa = True
     hotplug_cpus = False
+    has_cpu_places = True
+    """CPUs tell where they sit."""
 
     def __init__(self, request: Request) -> None:
         self.request = request

@@ -19,9 +19,9 @@ class _Host(CatalogueDevice):
         mechanism = ConfigMechanism(bus)
         layout = self.layout
         layout.buses = []
-        # the function that works the window makes it
-        layout.regions = [plan for plan in layout.regions if plan.plain != "pcie-mmcfg-mmio"]
-        layout.objects = [row for row in layout.objects if not row[0].startswith("pcie-mmcfg-mmio")]
+        # function 0 makes what its registers work, although some of it is the host's
+        layout.regions = [plan for plan in layout.regions if plan.plain.startswith("pci-conf-")]
+        layout.objects = []
         for plan in layout.regions:
             plan.ops = mechanism.index if plan.plain == "pci-conf-idx" else mechanism.data
         self.build()

@@ -53,6 +53,8 @@ def recorded(vm: Vm, command: str) -> Any:
 
     :raises CommandError: with its own words where it refused, else because nobody knows.
     """
+    if command in vm.answers:
+        return schema_for(vm).shaped(command, vm.answers[command]())
     recording = vm.recording
     if recording is None:
         if command in _NOTHING:

@@ -1,0 +1,91 @@
+"""A `Vm` of a modelled board: what the drop-ins and `qshim serve -- ARGS` serve."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from qshim import versions
+from qshim.argv import CommandLine, OptionError
+from qshim.errors import QshimError
+
+if TYPE_CHECKING:
+    from qshim.vm import Version, Vm
+
+__all__ = ["is_modelled", "modelled"]
+
+_DATA_DIRS = (
+    "/usr/share/qemu", "/usr/share/seabios", "/usr/share/vgabios", "/usr/lib/ipxe/qemu", "/usr/local/share/qemu",
+    "/usr/share/qemu-firmware", "/usr/share/OVMF",
+)  # fmt: skip
+"""Where distributions keep firmware."""
+
+
+def is_modelled(name: str, target: str) -> bool:
+    """Whether machine type *name* (no alias) is built from the command line."""
+    from qshim.machines.build import TARGETS, board_of
+
+    return target in TARGETS and board_of(name) is not None
+
+
+def firmware_from(dirs: tuple[str, ...]) -> Callable[[str], bytes | None]:
+    """Reads a firmware file by name: from -L, QSHIM_DATA_DIR, then the usual places; or by path."""
+    own = os.environ.get("QSHIM_DATA_DIR")
+    places = (*dirs, *((own,) if own else ()), *_DATA_DIRS)
+
+    def read(name: str) -> bytes | None:
+        for path in (name, *(os.path.join(place, name) for place in places)):
+            try:
+                with open(path, "rb") as stream:
+                    return stream.read()
+            except OSError:
+                continue
+        return None
+
+    return read
+
+
+def modelled(line: CommandLine, name: str, target: str, label: str) -> Vm:
+    """The machine of type *name* that *line* asks for, as it starts.
+
+    :raises OptionError: QEMU does not start it, in its words.
+    """
+    from qshim.machines.answers import answers, numa_text
+    from qshim.machines.build import build
+    from qshim.vm import Vm
+
+    quirks = versions.KNOWN[label]
+    may_write: Callable[[str], str | None] = lambda path: None  # noqa: E731
+    try:
+        machine = build(
+            line, name, quirks, target, firmware=firmware_from(line.data_dirs), open_image=_image, may_write=may_write
+        )
+    except OptionError:
+        raise
+    except QshimError as error:
+        raise OptionError(*str(error).split("\n")) from error
+    vm = Vm(
+        machine.topology, quirks=quirks, version=_version(label), target=target, machine=name, name=line.name,
+        uuid=line.uuid, cpus=machine.smp.cpus, qom=machine.board.root,
+    )  # fmt: skip
+    vm.backends = machine.board.backends
+    vm.answers = answers(machine)
+    vm.machine_model = machine
+    vm.texts = {"info numa": lambda: numa_text(machine)}
+    vm.actions.update(line.actions)
+    return vm
+
+
+def _version(label: str) -> Version:
+    """The release that this dialect was recorded from."""
+    from qshim.vm import Version
+
+    micro = {"7.2": 22, "10.0": 13, "11.1": 3}[label]
+    major, minor = (int(part) for part in label.split("."))
+    return Version(major, minor, micro)
+
+
+def _image(path: str) -> bytes:
+    with open(path, "rb") as stream:
+        return stream.read()

@@ -1,0 +1,118 @@
+"""What a modelled machine answers to QMP's questions about its CPUs, NUMA nodes and memory devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from qshim.devices.chipset.cpu import X86Cpu
+from qshim.devices.qdev import Device
+from qshim.machines.x86 import X86Machine
+
+__all__ = ["answers", "memory_devices", "numa_text"]
+
+_MIB = 1 << 20
+
+
+def answers(machine: X86Machine) -> Mapping[str, Callable[[], object]]:
+    """QMP command -> what makes its answer."""
+    return {
+        "query-current-machine": lambda: {"wakeup-suspend-support": machine.has_acpi and machine.family in ("pc", "q35")},
+        "query-cpus-fast": lambda: cpus_fast(machine),
+        "query-hotpluggable-cpus": lambda: hotpluggable(machine),
+        "query-memory-devices": lambda: memory_devices(machine),
+        "query-memory-size-summary": lambda: size_summary(machine),
+        "x-query-numa": lambda: {"human-readable-text": numa_text(machine)},
+        "query-block": list,
+    }
+
+
+def present(machine: X86Machine) -> list[X86Cpu]:
+    """The CPUs that are there, by index."""
+    cpus = [device for device in machine.board.devices if isinstance(device, X86Cpu)]
+    return sorted(cpus, key=lambda cpu: cpu.index)
+
+
+def place_of(machine: X86Machine, index: int) -> dict[str, int]:
+    """Members of CpuInstanceProperties of CPU *index*."""
+    place = machine.smp.place(index)
+    smp = machine.smp
+    props: dict[str, int] = {}
+    if index in machine.numa.of_cpu:
+        props["node-id"] = machine.numa.of_cpu[index]
+    props["socket-id"] = place["socket"]
+    if "die" in machine.levels and (smp.dies > 1 or not machine.quirks.smp_is_strict):
+        props["die-id"] = place["die"]
+    if "module" in machine.levels and smp.modules > 1:
+        props["module-id"] = place["module"]
+    props["core-id"] = place["core"]
+    props["thread-id"] = place["thread"]
+    return props
+
+
+def cpus_fast(machine: X86Machine) -> list[dict[str, object]]:
+    """query-cpus-fast, without thread ids."""
+    rows = []
+    for cpu in present(machine):
+        row: dict[str, object] = {"cpu-index": cpu.index, "qom-path": cpu.path, "thread-id": 0}
+        if machine.has_cpu_places:
+            row["props"] = place_of(machine, cpu.index)
+        row["target"] = machine.request.target
+        rows.append(row)
+    return rows
+
+
+def hotpluggable(machine: X86Machine) -> list[dict[str, object]]:
+    """query-hotpluggable-cpus: the highest place first."""
+    there = {cpu.index: cpu for cpu in present(machine)}
+    rows = []
+    for index in reversed(range(machine.smp.max_cpus)):
+        row: dict[str, object] = {
+            "props": place_of(machine, index), "vcpus-count": 1, "type": machine.cpu.type_name,
+        }  # fmt: skip
+        if index in there:
+            row["qom-path"] = there[index].path
+        rows.append(row)
+    return rows
+
+
+def memory_devices(machine: X86Machine) -> list[dict[str, object]]:
+    """query-memory-devices, by address."""
+    found = []
+    for device in machine.board.devices:
+        told = getattr(device, "told", None)
+        if told is not None:
+            found.append((getattr(device, "addr", 0), told()))
+    return [row for _, row in sorted(found, key=lambda pair: pair[0])]
+
+
+def plugged(machine: X86Machine) -> list[tuple[int, int]]:
+    """(NUMA node, bytes) of each memory device."""
+    return [
+        (getattr(device, "node", 0), getattr(device, "plugged_size", getattr(device, "size", 0)))
+        for device in machine.board.devices
+        if getattr(device, "told", None) is not None and counts(device)
+    ]
+
+
+def counts(device: Device) -> bool:
+    """Whether the size of a memory device counts as plugged memory."""
+    return device.type_name != "nvdimm" and "pmem" not in device.type_name
+
+
+def size_summary(machine: X86Machine) -> dict[str, object]:
+    """query-memory-size-summary."""
+    return {"base-memory": machine.ram_size, "plugged-memory": sum(size for _, size in plugged(machine))}
+
+
+def numa_text(machine: X86Machine) -> str:
+    """`info numa`."""
+    numa = machine.numa
+    text = f"{numa.count} nodes\n"
+    added = plugged(machine)
+    for number in sorted(numa.nodes):
+        cpus = [cpu.index for cpu in present(machine) if numa.of_cpu.get(cpu.index, 0) == number]
+        extra = sum(size for node, size in added if node == number)
+        text += f"node {number} cpus:{''.join(f' {index}' for index in cpus)}\n"
+        text += f"node {number} size: {(numa.nodes[number].memory + extra) // _MIB} MB\n"
+        text += f"node {number} plugged: {extra // _MIB} MB\n"
+    return text

@@ -1,0 +1,254 @@
+"""Random command lines of x86 machines: our model against real QEMU.
+
+    python -m tests.sweep.x86 [--seed N] [--count N] [--version V] [--only TEXT] [--more] [--show N] [-- ARGS]
+
+Each line is either started by both with the same memory views and QMP answers, or refused by both
+with the same first error line. ARGS: one command line to look at, instead of random ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import os
+import random
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from qshim.argv import Answered, OptionError, parse
+from qshim.cli import modelled
+from qshim.layout.canonical import canonical
+from qshim.monitor.hmp.bridge import ask
+from qshim.monitor.hmp.line import perform, understand
+from qshim.monitor.registry import CommandError
+from tests.support import oracle
+from tests.sweep.command_lines import generate
+
+HMP = (
+    "info mtree", "info mtree -D", "info mtree -o", "info mtree -f", "info mtree -f -o", "info mtree -f -d",
+    "info ramblock", "info memdev", "info memory-devices", "info memory_size_summary", "info numa",
+)  # fmt: skip
+MORE = ("info qom-tree", "info qtree", "info pci")
+"""Looked at with --more, with shares of their own."""
+ASK = (
+    "query-memdev", "query-memory-devices", "query-hotpluggable-cpus", "x-query-ramblock", "x-query-numa",
+)  # fmt: skip
+
+
+class Real:
+    """A real QEMU on a QMP pipe."""
+
+    def __init__(self, binary: str, args: Sequence[str]) -> None:
+        self.process = subprocess.Popen(
+            [binary, *args, "-S", "-display", "none", "-qmp", "stdio"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def greet(self) -> bool:
+        """Whether it started."""
+        assert self.process.stdout is not None
+        if not self.process.stdout.readline():
+            return False
+        # 7.2 greets before the machine is made
+        return self.ask("qmp_capabilities") is not None and self.ask("query-status") is not None
+
+    def ask(self, command: str, **arguments: object) -> Any:
+        """The whole reply, None when it is gone."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        try:
+            self.process.stdin.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            return None
+        while line := self.process.stdout.readline():
+            reply = json.loads(line)
+            if "event" not in reply:
+                return reply
+        return None
+
+    def end(self) -> str:
+        """End it; returns what it printed on stderr."""
+        if self.process.poll() is None:
+            self.process.kill()
+        _, errors = self.process.communicate()
+        return errors
+
+
+def errors_of(text: str) -> list[str]:
+    """Lines of stderr without the program's name, warnings and modules that are missing."""
+    rows = []
+    for line in text.splitlines():
+        line = line.removeprefix("qemu-system-x86_64: ")
+        if line.startswith(("qemu: module", "failed to initialize module", "Only modules from")) or not line:
+            continue
+        if "warning: " in line[: line.find("warning: ") + 9] and "warning: " in line:
+            continue
+        rows.append(line)
+    return rows
+
+
+@dataclass
+class Outcome:
+    """What came of one command line."""
+
+    args: str
+    same: bool
+    views: dict[str, bool] = field(default_factory=dict)
+    what: str = ""
+    diff: list[str] = field(default_factory=list)
+    refused: bool = False
+
+
+def masked(value: object) -> object:
+    """A reply without process ids."""
+    if isinstance(value, dict):
+        return {key: 0 if key == "thread-id" else masked(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [masked(item) for item in value]
+    return value
+
+
+def compare(label: str, binary: str, args: Sequence[str], more: Sequence[str] = ()) -> Outcome:
+    """Start both and compare."""
+    real = Real(binary, args)
+    try:
+        started = real.greet()
+        theirs: dict[str, Any] = {}
+        if started:
+            for command in (*HMP, *more):
+                theirs[command] = real.ask("human-monitor-command", **{"command-line": command})["return"]
+            for command in ASK:
+                theirs[command] = real.ask(command)
+    finally:
+        errors = errors_of(real.end())
+    shown = shlex.join(args)
+    try:
+        vm = ours(label, args)
+    except OptionError as error:
+        said = [line for report in error.reports for line in report.split("\n")]
+        if started:
+            return Outcome(shown, False, what=f"we refuse: {said[0]}")
+        same = errors[:1] == said[:1]
+        what = "" if same else f"refusal differs: {errors[:1]} != {said[:1]}"
+        return Outcome(shown, same, what=what, refused=True)
+    except Answered as answer:
+        return Outcome(shown, not started, what=f"answered {answer.text[:40]!r}", refused=True)
+    if not started:
+        return Outcome(shown, False, what=f"only QEMU refuses: {errors[:1]}", refused=True)
+    outcome = Outcome(shown, True)
+    for command in (*HMP, *more):
+        found = understand(vm, command)
+        assert found is not None
+        try:
+            text = perform(vm, found)
+        except CommandError as error:
+            text = f"error: {error}"
+        left, right = canonical(theirs[command]), canonical(text)
+        outcome.views[command] = left == right
+        if left != right and command not in more:
+            outcome.same = False
+        if left != right and not outcome.diff:
+            outcome.what = command
+            outcome.diff = list(difflib.unified_diff(left, right, "real", "ours", lineterm="", n=1))
+    for command in ASK:
+        try:
+            reply: Any = {"return": ask(vm, command)}
+        except CommandError as error:
+            reply = {"error": {"class": error.class_, "desc": str(error)}}
+        left, right = masked(theirs[command]), masked(json.loads(json.dumps(reply)))
+        if command == "x-query-ramblock" and "return" in left and "return" in right:  # type: ignore[operator]
+            left = canonical(left["return"]["human-readable-text"])  # type: ignore[index]
+            right = canonical(right["return"]["human-readable-text"])  # type: ignore[index]
+        if command == "query-memdev" and "return" in left and "return" in right:  # type: ignore[operator]
+            left, right = (sorted(map(str, side["return"])) for side in (left, right))  # type: ignore[index]
+        outcome.views[command] = left == right
+        if left != right:
+            outcome.same = False
+            if not outcome.diff:
+                outcome.what = command
+                outcome.diff = [f"real {json.dumps(left)[:1500]}", f"ours {json.dumps(right)[:1500]}"]
+    return outcome
+
+
+def ours(label: str, args: Sequence[str]) -> Any:
+    """Our machine of *args*."""
+    from qshim.cli.machines import type_named
+
+    line = parse(args, label, "x86_64")
+    return modelled.modelled(line, type_named(line, "x86_64", label), "x86_64", label)
+
+
+def run(label: str, binary: str, lines: Iterator[Sequence[str]], more: Sequence[str], show: int) -> Counter[str]:
+    """Compare *lines*; print what differs and the shares."""
+    tally: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    began = time.monotonic()
+    for args in lines:
+        try:
+            outcome = compare(label, binary, args, more)
+        except Exception as error:
+            import traceback
+
+            outcome = Outcome(shlex.join(args), False, what=f"{type(error).__name__}: {error}")
+            if show:
+                traceback.print_exc()
+        tally["lines"] += 1
+        tally["same"] += outcome.same
+        tally["refused"] += outcome.refused
+        for view, same in outcome.views.items():
+            tally[f"{view} asked"] += 1
+            tally[view] += same
+        if not outcome.same or (outcome.diff and more):
+            reasons[outcome.what[:90]] += 1
+            if show > 0:
+                show -= 1
+                print(f"-- {label} {outcome.args}\n   {outcome.what}")
+                print("\n".join(f"   {line}" for line in outcome.diff[: int(os.environ.get("LINES_SHOWN", "14"))]))
+    print(f"{label}: {tally['same']} of {tally['lines']} command lines the same, {tally['refused']} refused, "
+          f"{time.monotonic() - began:.0f} s")  # fmt: skip
+    for view in (*HMP, *ASK, *more):
+        if tally[f"{view} asked"] != tally[view]:
+            print(f"   {view}: {tally[view]} of {tally[f'{view} asked']}")
+    for reason, count in reasons.most_common(25):
+        print(f"   {count} x {reason}")
+    return tally
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """See the module's text."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=50)
+    parser.add_argument("--version", action="append")
+    parser.add_argument("--show", type=int, default=3)
+    parser.add_argument("--more", action="store_true")
+    words = list(sys.argv[1:] if argv is None else argv)
+    at = words.index("--") if "--" in words else len(words)
+    rest = words[at + 1 :]
+    known = parser.parse_args(words[:at])
+    binaries = oracle.binaries()
+    failed = 0
+    with tempfile.TemporaryDirectory() as place:
+        for label in known.version or ("7.2", "10.0", "11.1"):
+            binary = binaries.get((label, "x86_64"))
+            if binary is None:
+                print(f"skipped: no QEMU {label} for x86_64 is installed")
+                continue
+            chance = random.Random(known.seed)
+            lines = iter([rest]) if rest else (generate(chance, label, place) for _ in range(known.count))
+            tally = run(label, binary, lines, MORE if known.more else (), known.show)
+            failed += tally["lines"] - tally["same"]
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
