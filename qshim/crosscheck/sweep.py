@@ -1,6 +1,6 @@
 """Cross-checks of a whole grid: side by side, resumable, one report with shares.
 
-Each command line is a `qshim crosscheck` of its own process, so that one that crashes or hangs is one
+Command lines are checked in processes beside each other, so that one that crashes or hangs is one
 result and no more. Results are appended to a state file as they come; a sweep that is started again
 with the same file does what is missing.
 """
@@ -19,7 +19,10 @@ from qshim.crosscheck.minimise import minimise
 from qshim.edge.children import Ended, side_by_side
 from qshim.views.typed import JsonObject
 
-__all__ = ["SWEEP_SCHEMA", "Outcome", "Summary", "command_of", "identity", "outcome_of", "smallest", "summed", "sweep"]
+__all__ = [
+    "SWEEP_SCHEMA", "WORKER", "Outcome", "Summary", "identity", "outcome_of", "request_of", "smallest", "summed",
+    "sweep",
+]  # fmt: skip
 
 AGREED = ("same", "refused by both")
 """Verdicts that count as agreement in a sweep: two QEMUs that refuse alike agree, too."""
@@ -73,10 +76,13 @@ class Summary:
         return 3 if bad - {"differs"} or not self.total[1] else int("differs" in bad)
 
 
-def command_of(qemu: str, case: Case, against: str | None) -> list[str]:
-    """The process that checks one command line."""
-    other = [] if against is None else ["--against", against]
-    return [sys.executable, "-m", "qshim", "crosscheck", "--format", "json", "--qemu", qemu, *other, "--", *case.argv]
+WORKER = (sys.executable, "-m", "qshim.cli.worker")
+"""The process that checks command lines, one after the other."""
+
+
+def request_of(qemu: str, argv: Sequence[str], against: str | None) -> str:
+    """What a worker is asked, as a line."""
+    return json.dumps({"qemu": qemu, "against": against, "argv": list(argv)})
 
 
 def identity(qemu: str, against: str | None, argv: Sequence[str]) -> str:
@@ -88,8 +94,8 @@ async def sweep(
     jobs: Sequence[tuple[str, Case]], against: str | None, workers: int, tell: Callable[[Outcome], None]
 ) -> None:
     """Check every (QEMU, case), *workers* at a time; *tell* hears of each as it ends."""
-    commands = [command_of(qemu, case, against) for qemu, case in jobs]
-    async with aclosing(side_by_side(commands, workers)) as results:
+    requests = [request_of(qemu, case.argv, against) for qemu, case in jobs]
+    async with aclosing(side_by_side(WORKER, requests, workers)) as results:
         async for ended in results:
             qemu, case = jobs[ended.number]
             tell(outcome_of(qemu, case, ended))
@@ -100,7 +106,8 @@ async def smallest(outcome: Outcome, against: str | None) -> tuple[str, ...]:
 
     async def differs(argv: Sequence[str]) -> bool:
         case = Case({}, tuple(argv))
-        async with aclosing(side_by_side([command_of(outcome.qemu, case, against)], 1)) as results:
+        requests = [request_of(outcome.qemu, argv, against)]
+        async with aclosing(side_by_side(WORKER, requests, 1)) as results:
             found = outcome_of(outcome.qemu, case, await anext(results))
         return found.verdict == outcome.verdict and bool(set(found.kinds) & set(outcome.kinds))
 
@@ -117,12 +124,11 @@ def outcome_of(qemu: str, case: Case, ended: Ended) -> Outcome:
         seconds = round(ended.seconds, 3)
         return Outcome(qemu, case.values, case.argv, verdict, unique, detail, version, seconds, *views)
 
-    try:
-        report = json.loads(ended.stdout)
-    except ValueError:
-        words = ended.stderr.strip().splitlines()
-        reason = words[-1] if words else f"it ended with status {ended.status} and said nothing"
-        return outcome("failed", (), reason.removeprefix("qshim: "), None)
+    if ended.answer is None:
+        return outcome("failed", (), ended.reason, None)
+    report = json.loads(ended.answer)
+    if "failed" in report:
+        return outcome("failed", (), report["failed"], None)
     views = tuple(report["compared"]), tuple(report["unequal"])
     kinds = [change["kind"] for change in report["changes"]] + [f"text: {t['command']}" for t in report["texts"]]
     found = [change["what"] for change in report["changes"]] + [t["diff"][0] for t in report["texts"]]

@@ -21,6 +21,10 @@ _DIE_WITH_PARENT = (
     "except OSError as error: sys.exit(f'{sys.argv[2]}: {error.strerror}')\n"
 )
 
+_LONGEST_ANSWER = 1 << 28
+_ANSWERS = 200
+"""After so many a process is followed by a new one, so that what leaks somewhere stays small."""
+
 
 def dying_with_us() -> list[str]:
     """Words in front of a command (with the path of its program) that have the kernel kill it when we die.
@@ -32,14 +36,13 @@ def dying_with_us() -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A program that ended."""
+    """A request that was answered, or not."""
 
     number: int
-    """Which of the commands it was."""
-    status: int
-    """Exit status; negative: killed by that signal."""
-    stdout: str
-    stderr: str
+    """Which of the requests it was."""
+    answer: str | None
+    reason: str
+    """Why there is no answer."""
     seconds: float
 
 
@@ -49,60 +52,104 @@ async def _spawned(command: Sequence[str]) -> asyncio.subprocess.Process:
         asyncio.create_subprocess_exec(
             *dying_with_us(),
             *command,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
+            limit=_LONGEST_ANSWER,
         )
     )
     try:
         return await asyncio.shield(spawning)
     except asyncio.CancelledError:
-        child = await spawning
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        await child.communicate()
+        await _end(await spawning)
         raise
 
 
+async def _end(child: asyncio.subprocess.Process) -> str:
+    """Kill *child* with everything in its process group; what it said on stderr."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    # not wait: that returns when the pipes are read to their ends, which somebody has to do
+    return (await child.communicate())[1].decode(errors="replace")
+
+
+class _Worker:
+    """A process that answers lines with lines; started with the first one, and again when it ended."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
+        self._child: asyncio.subprocess.Process | None = None
+        self._answered = 0
+
+    async def ask(self, request: str, seconds: float) -> tuple[str | None, str]:
+        """The answer, or None and why there is none."""
+        if self._child is None or self._answered >= _ANSWERS:
+            await self.end()
+            self._child, self._answered = await _spawned(self._command), 0
+        child = self._child
+        assert child.stdin is not None
+        assert child.stdout is not None
+        try:
+            async with asyncio.timeout(seconds):
+                child.stdin.write(request.encode() + b"\n")
+                await child.stdin.drain()
+                answer = await child.stdout.readline()
+        except TimeoutError:
+            await self.end()
+            return None, f"did not end within {seconds:g} s"
+        except (OSError, ValueError):
+            answer = b""
+        self._answered += 1
+        if answer.endswith(b"\n"):
+            return answer.decode(errors="replace"), ""
+        status = child.returncode
+        words = (await self.end()).strip().splitlines()
+        return None, words[-1] if words else f"it ended{'' if status is None else f' with status {status}'}"
+
+    async def end(self) -> str:
+        """End the process, if there is one; what it said on stderr."""
+        child, self._child = self._child, None
+        return "" if child is None else await _end(child)
+
+
 async def side_by_side(
-    commands: Sequence[Sequence[str]], jobs: int, *, limit_seconds: float = 300.0
+    command: Sequence[str], requests: Sequence[str], jobs: int, *, limit_seconds: float = 300.0
 ) -> AsyncGenerator[Ended, None]:
-    """Run *commands*, *jobs* at a time, and yield each as it ends; one that exceeds its time is killed.
+    """Give *requests*, a line each, to *jobs* processes of *command*, and yield each answer as it comes.
 
-    Close it (`contextlib.aclosing`) when it is not read to its end.
+    One that exceeds its time is killed; one that dies costs its request alone, and another takes its place. Close
+    the generator (`contextlib.aclosing`) when it is not read to its end.
     """
-    places = asyncio.Semaphore(jobs)
-    running: set[int] = set()
+    waiting = iter(enumerate(requests))
+    answers: asyncio.Queue[Ended] = asyncio.Queue()
+    clock = asyncio.get_running_loop().time
 
-    async def one(number: int) -> Ended:
-        async with places:
-            clock = asyncio.get_running_loop().time
-            begun = clock()
-            child = await _spawned(commands[number])
-            running.add(child.pid)
-            try:
-                async with asyncio.timeout(limit_seconds):
-                    out, err = await child.communicate()
-            except TimeoutError:
-                out, err = b"", f"did not end within {limit_seconds:g} s".encode()
-            finally:
-                running.discard(child.pid)
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
-                # not wait: that returns when the pipes are read to their ends, which somebody has to do
-                await child.communicate()
-            status = child.returncode if child.returncode is not None else -signal.SIGKILL
-            return Ended(number, status, out.decode(errors="replace"), err.decode(errors="replace"), clock() - begun)
+    async def work() -> None:
+        worker = _Worker(command)
+        try:
+            for number, request in waiting:
+                begun = clock()
+                answer, reason = await worker.ask(request, limit_seconds)
+                answers.put_nowait(Ended(number, answer, reason, clock() - begun))
+        finally:
+            await worker.end()
 
-    tasks = [asyncio.create_task(one(number)) for number in range(len(commands))]
+    tasks = [asyncio.create_task(work()) for _ in range(min(jobs, len(requests)))]
     try:
-        for done in asyncio.as_completed(tasks):
-            yield await done
+        for _ in requests:
+            next_answer = asyncio.ensure_future(answers.get())
+            await asyncio.wait([next_answer, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            while not next_answer.done():
+                broken = [task for task in tasks if task.done() and task.exception() is not None]
+                for task in broken:
+                    next_answer.cancel()
+                    task.result()
+                await asyncio.wait([next_answer, *(t for t in tasks if not t.done())],
+                                   return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
+            yield next_answer.result()
+        await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for pid in running:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)

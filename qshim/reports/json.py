@@ -8,12 +8,17 @@ from qshim.layout.compare import CHANGES
 from qshim.reports.model import Report, Side, fingerprint
 from qshim.views.typed import JsonObject
 
-__all__ = ["REPORT_SCHEMA", "render"]
+__all__ = ["REPORT_SCHEMA", "document", "render"]
 
 
 def render(report: Report) -> str:
     """The report as JSON, indented."""
-    document = {
+    return json.dumps(document(report), indent=2) + "\n"
+
+
+def document(report: Report) -> dict[str, object]:
+    """The report as values that JSON knows."""
+    return {
         "schema": "qshim/report/1",
         "verdict": report.verdict,
         "left": _side(report.left),
@@ -34,7 +39,6 @@ def render(report: Report) -> str:
         ],
         "texts": [{"command": d.command, "diff": list(d.lines)} for d in report.texts],
     }
-    return json.dumps(document, indent=2) + "\n"
 
 
 def _side(side: Side) -> dict[str, str | None]:
