@@ -558,6 +558,11 @@ class PcQ35(Pc):
             self.make_dma()
         self.make_pic()
         self.make_basic()
+        if not self.quirks.south_bridge_children:
+            # power management is made after the rest of the south bridge and its ISA devices
+            pm = next(region for region in south.regions if region.name == "ich9-pm")
+            board.ports.del_subregion(pm)
+            board.ports.add_subregion(pm, pm.addr)
         if options.on("sata", True):
             ahci = make("ich9-ahci", bus, {"addr": "1f.2", "multifunction": "on"})
             if self.cdrom() and len(ahci.buses) > 2:

@@ -25,6 +25,10 @@ _RICH = (
 )  # fmt: skip
 
 
+_MODULES = ("qxl", "virtio-gpu", "virtio-vga")
+"""Devices that a 10.0 or 11.1 has as modules, which the installer does not fetch."""
+
+
 def generate(chance: random.Random, label: str, place: str) -> Sequence[str]:
     """One command line; files that it names are made in *place*."""
     board = chance.choices(("pc", "q35", "versioned", "microvm", "isapc", "none"), (34, 38, 14, 6, 5, 3))[0]
@@ -44,11 +48,12 @@ def generate(chance: random.Random, label: str, place: str) -> Sequence[str]:
         args += _numa(chance, ram, cpus, options)
         nvdimm = any(option == "nvdimm=on" for option in options)
         args += _dimms(chance, slots, nvdimm)
-        args += _devices(chance, q35)
+        args += _devices(chance, q35, label)
     if chance.random() < 0.08 and pci:
         args += _flash(chance, place)
     if chance.random() < 0.1:
-        args += ["-vga", chance.choice(("std", "cirrus", "qxl", "virtio", "vmware", "none"))]
+        cards = ("std", "cirrus", "vmware", "none", *(("qxl", "virtio") if label == "7.2" else ()))
+        args += ["-vga", chance.choice(cards)]
     if chance.random() < 0.08:
         args += ["-serial", "null"] * chance.randint(1, 3)
     if chance.random() < 0.06 and board != "none":
@@ -179,7 +184,7 @@ def _dimms(chance: random.Random, slots: int, nvdimm: bool) -> list[str]:
     return args
 
 
-def _devices(chance: random.Random, q35: bool) -> list[str]:
+def _devices(chance: random.Random, q35: bool, label: str) -> list[str]:
     args: list[str] = []
     count = chance.choice((0, 0, 1, 2, 3, 5, 8, 12))
     buses: list[str] = []
@@ -202,6 +207,8 @@ def _devices(chance: random.Random, q35: bool) -> list[str]:
             text = f"ivshmem-plain,memdev=sh{number}"
         else:
             text = chance.choice(DEVICES)
+        if label != "7.2" and text.startswith(_MODULES):
+            continue
         if chance.random() < 0.5:
             text += f",id=dev{number}"
         isa = text.startswith(("isa-", "pvpanic,")) or text == "pvpanic"

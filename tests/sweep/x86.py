@@ -169,7 +169,7 @@ def compare(label: str, binary: str, args: Sequence[str], more: Sequence[str] = 
             left = canonical(left["return"]["human-readable-text"])  # type: ignore[index]
             right = canonical(right["return"]["human-readable-text"])  # type: ignore[index]
         if command == "query-memdev" and "return" in left and "return" in right:  # type: ignore[operator]
-            left, right = (sorted(map(str, side["return"])) for side in (left, right))  # type: ignore[index]
+            left, right = (sorted(json.dumps(row, sort_keys=True) for row in side["return"]) for side in (left, right))  # type: ignore[index]
         outcome.views[command] = left == right
         if left != right:
             outcome.same = False

@@ -34,6 +34,12 @@ UNLISTED = (
 """Options that a help text may leave out, or name only in passing."""
 
 
+WITHOUT_MODULES = (
+    "unshare", "-rm", "sh", "-c", 'for d in /usr/lib/*/qemu; do mount -t tmpfs none "$d"; done; exec "$0" "$@"',
+)  # fmt: skip
+"""Runs a command that does not see modules of QEMU: some end a QEMU of another build when it lists devices."""
+
+
 def run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
 
@@ -62,11 +68,14 @@ def main() -> None:
                 print(f"QEMU {label} for {target} is not installed")
                 continue
             answers = {words: run(binary, *words.split()) for words in HELP}
+            if not answers["-device help"].stdout:
+                answers["-device help"] = run(*WITHOUT_MODULES, binary, "-device", "help")
             name = f"qemu-system-{target}"
             program = Path(answers["-h"].stdout.partition("usage: ")[2].split()[0]).name
             texts[label][target] = {
                 # a module that is not installed may end QEMU behind the list of devices
-                words: (max(told.returncode, 0), told.stdout.replace(program, name)) for words, told in answers.items()
+                words: (max(told.returncode, 0), told.stdout.replace(program, name))
+                for words, told in answers.items()
             }
             if target == "x86_64":
                 known[label] = options(binary, answers["-h"].stdout)
