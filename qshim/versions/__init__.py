@@ -84,6 +84,23 @@ class Quirks(NamedTuple):
     """query-acpi-ospm-status lists CPUs behind the DIMM slots (11.1; qmp-commands.jsonl)."""
     file_size_is_pages: bool = True
     """A memory-backend-file has whole pages (10.0; seen)."""
+    all_errors_say_so: bool = False
+    """HMP errors of some old commands begin with `Error: `, too (11.1; hmp-cases.jsonl)."""
+    expiry_is_checked: bool = True
+    """expire_password looks at its time before anything else (10.0; seen)."""
+    no_colo: str = "VM is not in COLO mode"
+    """x_colo_lost_heartbeat (other words before 10.0; hmp-cases.jsonl)."""
+    no_device_tree: str = (
+        "This machine doesn't have an FDT\n"
+        "(Perhaps it doesn't support FDT at all, or perhaps you need to provide an FDT with the -fdt option?)"
+    )
+    """dumpdtb on a PC (other words before 10.0; hmp-cases.jsonl)."""
+    no_vnc_password: str = "Could not set password"
+    """set_password without VNC (other words in 11.1; seen)."""
+    gdb_without_cpu: str = "warning: {0}\nCould not open gdbserver on device '{1}'\n"
+    """What gdbserver prints of a reason and a device (7.2 has no `warning: `, 11.1 no second line; seen)."""
+    bad_sync_profile: str = "invalid parameter '{}', expecting 'on', 'off', or 'reset'"
+    """sync-profile with another word (other words before 10.0; hmp-cases.jsonl)."""
     small_backing_store: str = (
         "{} backing store size {:#x} is too small for 'size' option {:#x} plus 'offset' option 0x0"
     )
@@ -142,6 +159,11 @@ V7_2 = V10_0._replace(
     device_path_word="hotpluggable device",
     device_add_takes_text=True,
     file_size_is_pages=False,
+    expiry_is_checked=False,
+    no_colo="The feature 'colo' is not enabled",
+    no_device_tree="This machine doesn't have a FDT",
+    gdb_without_cpu="{0}\nCould not open gdbserver on device '{1}'\n",
+    bad_sync_profile="Invalid parameter '{}'",
     small_backing_store="backing store size {1:#x} does not match 'size' option {2:#x}",
     pc_links=(("rtc_state", "link<isa-device>"),),
     root_objects=("objects", "machine", "chardevs"),
@@ -176,6 +198,9 @@ V11_1 = V10_0._replace(
     iothread_polling=(2, 2, 3),
     monitors_are_objects=True,
     ospm_lists_cpus=True,
+    all_errors_say_so=True,
+    gdb_without_cpu="{0}\n",
+    no_vnc_password="No VNC display is present",
     mapped_backend="Cannot delete host memory backend '{}' which is mapped",
     root_objects=("backend", "machine", "objects", "chardevs", "audiodevs"),
 )

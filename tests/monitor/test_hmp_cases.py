@@ -28,7 +28,7 @@ from qshim.vm import Chardev, Vm
 
 HERE = Path(__file__).parents[2] / "fixtures" / "monitor" / "hmp"
 LINES = 374
-AGREE = {"7.2": 298, "10.0": 299, "11.1": 295}
+AGREE = {"7.2": 333, "10.0": 332, "11.1": 328}
 """How many lines agree with real QEMU."""
 
 FIRMWARE = {0xFFFF0: "ea5be000f030362f32332f393900fc00", 0xFE000: "0050325000910000"}
@@ -38,6 +38,8 @@ FIRMWARE = {0xFFFF0: "ea5be000f030362f32332f393900fc00", 0xFE000: "0050325000910
 @cache
 def cases() -> tuple[dict[str, Any], ...]:
     text = lzma.decompress((HERE / "hmp-cases.jsonl.xz").read_bytes()).decode()
+    # somebody may have a file of that name after all
+    text = text.replace("/nonexistent", "/nonexisting")
     return tuple(json.loads(line) for line in text.splitlines())
 
 

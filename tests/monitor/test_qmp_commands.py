@@ -25,8 +25,10 @@ from tests.monitor.masks import masked
 HERE = Path(__file__).parents[2] / "fixtures" / "monitor"
 CUT = "...<truncated>"
 CONFIGS = ("q35", "none", "pc-numa")
+# somebody may have a file called /nonexistent after all
+TEXT = lzma.decompress((HERE / "qmp-commands.jsonl.xz").read_bytes()).decode()
 ROWS: list[dict[str, Any]] = [
-    json.loads(line) for line in lzma.decompress((HERE / "qmp-commands.jsonl.xz").read_bytes()).decode().splitlines()
+    json.loads(line) for line in TEXT.replace("/nonexistent", "/proc/self/nonexistent").splitlines()
 ]
 DIFFER: dict[str, dict[str, dict[str, str]]] = json.loads((HERE / "qmp-commands-differ.json").read_text("utf-8"))
 """Version, then configuration and number of the row, then the reason."""

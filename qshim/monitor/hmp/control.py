@@ -21,9 +21,10 @@ def info_version(call: Call) -> str:
 def info_status(call: Call) -> str:
     """Running or paused, and why where that needs saying."""
     vm = call.vm
-    if vm.running:
-        return "VM status: running\n"
-    return "VM status: paused\n" if vm.run_state == "paused" else f"VM status: paused ({vm.run_state})\n"
+    state = "running" if vm.running else "paused"
+    steps = " (single step mode)" if vm.single_step and vm.quirks.status_shows_singlestep else ""
+    why = "" if vm.run_state == state else f" ({vm.run_state})"
+    return f"VM status: {state}{steps}{why}\n"
 
 
 @HMP.command("info name")

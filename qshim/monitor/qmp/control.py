@@ -45,7 +45,7 @@ def query_status(vm: Vm, arguments: Arguments) -> object:
     # `singlestep` and `status` share a slot of QEMU's table, so the order of insertion shows
     status: dict[str, object] = {"running": vm.running}
     if vm.quirks.status_shows_singlestep:
-        status["singlestep"] = False
+        status["singlestep"] = vm.single_step
     status["status"] = vm.run_state
     return status
 

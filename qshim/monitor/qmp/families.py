@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qshim.monitor.qmp import (
+    absent,
     acpi,
     control,
     descriptors,
@@ -18,6 +19,6 @@ from qshim.monitor.qmp import (
 )
 
 __all__ = [
-    "acpi", "control", "descriptors", "dump", "idle", "introspect", "machine", "objects", "ports", "qom", "runstate",
-    "saving",
+    "absent", "acpi", "control", "descriptors", "dump", "idle", "introspect", "machine", "objects", "ports", "qom",
+    "runstate", "saving",
 ]  # fmt: skip

@@ -1,0 +1,261 @@
+"""HMP commands about what no machine here has: block devices, network back ends, VNC, tracing, a running CPU.
+
+Each answers as QEMU does where there is none of it (asked of 7.2, 10.0 and 11.1, x86_64, aarch64 and riscv64).
+What would make one is left out, and so refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
+from qshim.monitor.hmp.bridge import ask
+from qshim.monitor.hmp.cursor import LineError
+from qshim.monitor.hmp.table import HMP, Call
+from qshim.monitor.registry import CommandError
+from qshim.vm import Vm
+
+__all__ = [
+    "boot_set", "calc_dirty_rate", "dumpdtb", "expire_password", "gdbserver", "info_mmu", "info_network", "mce",
+    "one_insn_per_tb", "sendkey", "set_password", "sync_profile",
+]  # fmt: skip
+
+_PROFILING: WeakKeyDictionary[Vm, bool] = WeakKeyDictionary()
+_LINE = "-" * 79 + "\n"
+_MOST_DEVICES = "abcdefghijklmnop"
+_NO_SNAPSHOTS = "no block device can store vmstate for snapshot"
+_NO_VNC = "No VNC display is present"
+_MCI_VALID = 1 << 63
+_NETWORK = ("net", "e1000", "igb", "rtl8139", "ne2k", "pcnet", "vmxnet", "emac", "gmac", "gem", "lan9118", "smc91",
+            "i8255", "tulip", "fec", "eth", "dp8393", "lance", "etsec")  # fmt: skip
+"""In the names of types of network devices."""
+
+
+def _says(name: str, text: str = "") -> None:
+    """*name* prints the same whatever it is told."""
+    HMP.command(name)(lambda call: text)
+
+
+def _lacks(name: str, desc: str, argument: str = "", *, plain: Callable[[Call], bool] | None = None) -> None:
+    """*name* fails: *desc*, with its *argument* for {}; *plain* says whether `Error: ` is left out."""
+
+    def handler(call: Call) -> str:
+        said = desc.format(call.text(argument)) if argument else desc
+        if plain is not None and plain(call):
+            return f"{said}\n"
+        raise CommandError(said)
+
+    HMP.command(name)(handler)
+
+
+def _old_errors(call: Call) -> bool:
+    return not call.vm.quirks.all_errors_say_so
+
+
+for _name in ("announce_self", "delvm", "info usernet", "mouse_move", "mouse_button"):
+    _says(_name)
+_lacks("block_resize", "Cannot find device='{}' nor node-name=''", "device")
+_lacks("block_job_cancel", "Block job '{}' not found", "device")
+_lacks("change", "Device '{}' not found", "device")
+_lacks("drive_del", "Device '{}' not found", "id", plain=_old_errors)
+_lacks("info snapshots", _NO_SNAPSHOTS, plain=_old_errors)
+_lacks("loadvm", _NO_SNAPSHOTS)
+_lacks("savevm", _NO_SNAPSHOTS)
+_lacks("nbd_server_stop", "NBD server not running")
+_lacks("nbd_server_remove", "Export '{}' is not found", "name")
+_lacks("nbd_server_add", "Cannot find device='{0}' nor node-name='{0}'", "device")
+_lacks("info rocker", "rocker {} not found", "name")
+_lacks("info rocker-ports", "rocker {} not found", "name")
+_lacks("hostfwd_add", "user mode network stack not in use", plain=lambda call: True)
+_lacks("hostfwd_remove", "user mode network stack not in use", plain=lambda call: True)
+
+
+@HMP.command("commit")
+def _commit(call: Call) -> str:
+    """Write snapshots back: `all` of none is done, and no other name is known."""
+    name = call.text("device")
+    if name == "all":
+        return ""
+    if _old_errors(call):
+        return f"Device '{name}' not found\n"
+    raise CommandError(f"Device '{name}' not found")
+
+
+for _name, _member in (("eject", "device"), ("netdev_del", "id")):
+
+    def _by_qmp(call: Call, command: str = _name, member: str = _member) -> str:
+        ask(call.vm, command, {member: call.text(member)})
+        return ""
+
+    HMP.command(_name)(_by_qmp)
+
+
+@HMP.command("set_link")
+def _set_link(call: Call) -> str:
+    ask(call.vm, "set_link", {"name": call.text("name"), "up": call.flag("up")})
+    return ""
+
+
+@HMP.command("x_colo_lost_heartbeat")
+def _lost_heartbeat(call: Call) -> str:
+    raise CommandError(call.vm.quirks.no_colo)
+
+
+@HMP.command("info network")
+def info_network(call: Call) -> str:
+    """Network devices and back ends: nothing where there is none."""
+    from qshim.monitor.qmp.machine import types_of
+
+    if any(part in name.lower() for name in types_of(call.vm) for part in _NETWORK):
+        raise CommandError("info network is not modelled by qshim for this machine")
+    return ""
+
+
+@HMP.command("boot_set")
+def boot_set(call: Call) -> str:
+    """The order of boot devices: only a PC can be told another one, and its firmware does not run."""
+    devices = call.text("bootdevice")
+    if not _is_pc(call.vm):
+        return "no function defined to set boot device list for this architecture\n"
+    for device in devices:
+        if device not in _MOST_DEVICES:
+            return f"Invalid boot device '{device}'\n"
+    for device in devices:
+        if devices.count(device) > 1:
+            return f"Boot device '{device}' was given twice\n"
+    return f"boot device list now set to {devices}\n"
+
+
+def _is_pc(vm: Vm) -> bool:
+    return vm.target in ("x86_64", "i386") and vm.machine != "none"
+
+
+@HMP.command("dumpdtb")
+def dumpdtb(call: Call) -> str:
+    """The device tree: PCs have none."""
+    if call.vm.target not in ("x86_64", "i386") and call.vm.machine != "none":
+        raise CommandError("dumpdtb is not modelled by qshim")
+    raise CommandError(call.vm.quirks.no_device_tree)
+
+
+@HMP.command("set_password")
+def set_password(call: Call) -> str:
+    """Of VNC or SPICE, which are not there."""
+    return _of_a_display(call, "set_password", password=call.text("password"))
+
+
+@HMP.command("expire_password")
+def expire_password(call: Call) -> str:
+    """Likewise."""
+    return _of_a_display(call, "expire_password", time=call.text("time"))
+
+
+def _of_a_display(call: Call, command: str, **members: str) -> str:
+    protocol = call.text("protocol")
+    if protocol not in ("vnc", "spice"):
+        raise CommandError(f"invalid parameter value: {protocol}")
+    try:
+        ask(call.vm, command, {"protocol": protocol, **members})
+    except CommandError as error:
+        if error.desc == _NO_VNC:
+            raise LineError(f"Error: {_NO_VNC}\nTo enable it, use '-vnc ...'") from None
+        raise
+    return ""
+
+
+@HMP.command("sendkey")
+def sendkey(call: Call) -> str:
+    """Press keys: nobody feels it. Names are those of the schema, or numbers."""
+    from qshim.monitor.qmp.extensions import schema_for
+
+    enums = (each["values"] for each in schema_for(call.vm).types.values() if each["meta-type"] == "enum")
+    known = next(values for values in enums if "kp_divide" in values)
+    for key in call.text("keys").split("-"):
+        if key not in known and key != "<" and not _is_number(key):
+            return f"invalid parameter: {key}\n"
+    return ""
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return text.startswith("0x") and int(text, 16) >= 0
+    except ValueError:
+        return False
+
+
+@HMP.command("calc_dirty_rate")
+def calc_dirty_rate(call: Call) -> str:
+    """Measure how fast the guest writes: it does not, and only what is wrong about the question is said."""
+    if call.number("second") == 0:
+        return "Incorrect period length specified!\n"
+    if call.flag("dirty_ring") and call.flag("dirty_bitmap"):
+        return "Either dirty ring or dirty bitmap can be specified!\n"
+    pages = call.maybe_number("sample_pages_per_GB")
+    if pages is not None and not 128 <= pages <= 16384:
+        raise CommandError("sample-pages is out of range[128, 16384].")
+    raise LineError("calc_dirty_rate is not modelled by qshim\n")
+
+
+@HMP.command("gdbserver")
+def gdbserver(call: Call) -> str:
+    """A debugger would find no CPU that executes; `none` ends what never began."""
+    device = call.maybe_text("device")
+    if not call.vm.cpus:
+        reason = "gdbstub: meaningless to attach gdb to a machine without any CPU."
+        return call.vm.quirks.gdb_without_cpu.format(reason, device or "tcp::1234")
+    if device == "none":
+        return "Disabled gdbserver\n"
+    raise LineError("gdbserver is not modelled by qshim\n")
+
+
+@HMP.command("mce")
+def mce(call: Call) -> str:
+    """Inject a machine check: what is no valid one is refused; a CPU that does not run takes none."""
+    if call.number("cpu_index") >= call.vm.cpus or call.number("cpu_index") < 0:
+        return ""
+    if not call.number("status") & _MCI_VALID:
+        return "Invalid MCE status code\n"
+    raise LineError("mce is not modelled by qshim\n")
+
+
+@HMP.command("info mem", "info tlb")
+def info_mmu(call: Call) -> str:
+    """The MMU of a CPU that was just reset is off."""
+    vm = call.vm
+    if not vm.cpus:
+        return "No CPU available\n"
+    if vm.recording is not None and vm.recording.when != "reset":
+        raise LineError("the recording of this machine was not taken at reset, and holds no CPU registers\n")
+    if vm.target in ("riscv32", "riscv64"):
+        return "No translation or protection\n"
+    if vm.target in ("x86_64", "i386"):
+        return "PG disabled\n"
+    raise LineError("the MMU is not modelled by qshim for this CPU\n")
+
+
+@HMP.command("singlestep", "one-insn-per-tb")
+def one_insn_per_tb(call: Call) -> str:
+    """How the guest would execute; 7.2 says so in `info status`."""
+    option = call.maybe_text("option")
+    if option not in (None, "on", "off"):
+        return f"unexpected option {option}\n"
+    call.vm.single_step = option != "off"
+    return ""
+
+
+@HMP.command("sync-profile")
+def sync_profile(call: Call) -> str:
+    """Switch the profiler of QEMU's own locks: there are none here."""
+    op = call.maybe_text("op")
+    if op is None:
+        return f"sync-profile is {'on' if _PROFILING.get(call.vm) else 'off'}\n"
+    if op not in ("on", "off", "reset"):
+        raise CommandError(call.vm.quirks.bad_sync_profile.format(op))
+    if op != "reset":
+        _PROFILING[call.vm] = op == "on"
+    return ""
+
+
+HMP.command("info sync-profile")(
+    lambda call: f"Type               Object  Call site  Wait Time (s)         Count  Average (us)\n{_LINE}{_LINE}"
+)
