@@ -17,6 +17,7 @@ from qshim.errors import UsageError
 from qshim.reports import FORMATS
 
 if TYPE_CHECKING:
+    from qshim.reports.model import Report
     from qshim.vm import Vm
 
 __all__ = ["configure", "machine_from_argv", "run"]
@@ -44,6 +45,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps", metavar="FILE", help="give both sides these monitor commands and qtest lines, and compare after each"
     )
+    parser.add_argument(
+        "--minimise", action="store_true", help="with --steps: shrink steps that differ; the fewest go to stderr"
+    )
     parser.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: text")
     parser.add_argument(
         "--color", choices=CHOICES, default="auto", help="for text; auto: on a terminal, unless NO_COLOR is set"
@@ -57,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--attach talks to a QEMU that runs already; leave out the options behind --")
     if args.steps is not None and (args.qemu is None or args.recording is not None or args.strict):
         raise UsageError("--steps goes with --qemu, and with --against for a second QEMU; both are started for them")
+    if args.minimise and args.steps is None:
+        raise UsageError("--minimise shrinks the steps of --steps; command lines are shrunk by qshim sweep --minimise")
     from qshim.crosscheck import crosscheck
     from qshim.edge.real_qemu import run as run_edge
     from qshim.recording.format import load
@@ -66,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
 
         steps = read_steps(_text_of(args.steps), args.steps)
         report = run_edge(replay(args.qemu_argv or [], args.qemu, steps, against=args.against))
+        if args.minimise and report.exit_status == 1:
+            report = _minimised(args, steps, report)
     else:
         recording = None if args.recording is None else load(Path(args.recording))
         report = run_edge(
@@ -87,6 +95,29 @@ def run(args: argparse.Namespace) -> int:
         return report.exit_status
     sys.stdout.write(rendered(report, args.format))
     return report.exit_status
+
+
+def _minimised(args: argparse.Namespace, steps: Sequence[str], report: Report) -> Report:
+    """The report of the fewest steps that still differ in one of the ways of *report*; they are printed."""
+    from qshim.crosscheck.minimise import minimise_steps
+    from qshim.crosscheck.steps import replay
+    from qshim.edge.real_qemu import run as run_edge
+
+    def kinds(found: Report) -> set[str]:
+        return {change.kind for change in found.changes if not change.place.startswith("before the first step")}
+
+    async def tried(fewer: Sequence[str]) -> Report:
+        return await replay(args.qemu_argv or [], args.qemu, fewer, against=args.against)
+
+    async def differs(fewer: Sequence[str]) -> bool:
+        return bool(kinds(await tried(fewer)) & kinds(report))
+
+    if not kinds(report):
+        return report
+    smallest = run_edge(minimise_steps(steps, differs))
+    for step in smallest:
+        print(step, file=sys.stderr)
+    return run_edge(tried(smallest))
 
 
 def machine_from_argv(argv: Sequence[str], version: str, target: str) -> Vm:

@@ -1,10 +1,10 @@
-"""The smallest command line that still differs: options are left out one by one, then their parts."""
+"""The smallest command line or sequence of steps that still differs: parts are left out as long as it does."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-__all__ = ["minimise", "options_of", "smaller"]
+__all__ = ["minimise", "minimise_steps", "options_of", "smaller"]
 
 Option = tuple[str, ...]
 
@@ -50,3 +50,23 @@ async def minimise(argv: Sequence[str], differs: Callable[[Sequence[str]], Await
                 break
         else:
             return tuple(word for option in options for word in option)
+
+
+async def minimise_steps(steps: Sequence[str], differs: Callable[[Sequence[str]], Awaitable[bool]]) -> tuple[str, ...]:
+    """The smallest part of *steps*, in their order, for which *differs* still holds: halves are left out, then less.
+
+    *steps* themselves are taken to differ.
+    """
+    left = list(steps)
+    size = len(left) // 2
+    while size:
+        at, shorter = 0, False
+        while at < len(left):
+            fewer = left[:at] + left[at + size :]
+            if fewer and await differs(fewer):
+                left, shorter = fewer, True
+            else:
+                at += size
+        # after the last single step went, earlier ones may have become superfluous
+        size = size if shorter and size == 1 else size // 2
+    return tuple(left)

@@ -9,11 +9,14 @@ import jsonschema
 import pytest
 
 from qshim.cli import main
-from qshim.crosscheck import crosscheck
+from qshim.crosscheck import crosscheck, run
 from qshim.edge.capture import capture_started
 from qshim.errors import CompareError, UsageError
+from qshim.layout.canonical import CANNOT_COMPARE, canonical
 from qshim.recording.format import TREE_COMMAND, Recording, is_recording, load, save
+from qshim.reports import rendered
 from qshim.reports.json import REPORT_SCHEMA
+from qshim.reports.model import Report, Side
 from tests.support.fake_qemu import install
 from tests.support.oracle import LABELS, needs
 
@@ -149,3 +152,33 @@ def test_our_own_machine_of_a_command_line(label: str, capsys: pytest.CaptureFix
     assert "refused by one: qshim serves isapc as recorded" in capsys.readouterr().out
     assert main([*words, "argv:-M help", "--", "-M", "isapc"]) == 3
     assert main([*words, "argv:'", "--", "-M", "isapc"]) == 2
+
+
+SECTION = "      #{} @0000000000000000..0000000000000fff a"
+ROW = "  pc.ram    4 KiB  0x0000000000000000 0x0000000008000000 0x0000000008000000 0x00007f{}00000000  rw"
+APPLIED: dict[str, list[tuple[str, ...]]] = {
+    "group order": [("address-space: a", "  1", "", "address-space: b", "  2", "")],
+    "section order": [("memory-region: a", "  1", "", "memory-region: b", "  2", "")],
+    "view order and numbers": [("FlatView #0", " a", "", "FlatView #1", " b", "")],
+    "MRU mark": [(SECTION.format(0), SECTION.format(1) + " [MRU]"), (SECTION.format(0) + " [MRU]", SECTION.format(1))],
+    "host addresses": [(ROW.format("11"),), (ROW.format("22"),)],
+}
+"""Allowance -> a text, and the same after it (the first three: with its halves swapped)."""
+
+
+@pytest.mark.parametrize("name", [allowance.name for allowance in CANNOT_COMPARE])
+def test_what_was_allowed_to_differ_is_named(name: str) -> None:
+    left, right = APPLIED[name][0], APPLIED[name][-1]
+    if left is right:
+        half = len(left) // 2
+        right = (*left[half:], *left[:half])
+        if name.startswith("view"):
+            right = tuple(line.replace("#1", "#x").replace("#0", "#1").replace("#x", "#0") for line in right)
+    applied = [found for found, _ in run._applied(["t"], {"t": left}, {"t": right})]
+    assert applied == [name]
+    assert canonical(left) == canonical(right)
+    assert list(run._applied(["t"], {"t": left}, {"t": left})) == []
+    line = next(line for line in rendered(
+        Report(Side("a", "1", None), Side("b", "1", None), compared=("t",), allowances=((name, "why"),)), "text"
+    ).splitlines() if line.startswith("allowed"))  # fmt: skip
+    assert line == f"allowed to differ: {name} (why)"

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qshim.cli import main
-from qshim.crosscheck.minimise import minimise, options_of
+from qshim.crosscheck.minimise import minimise, minimise_steps, options_of
+from tests.support.fake_qemu import install
 from tests.support.oracle import needs
 
 WORDS = st.lists(st.sampled_from(["-S", "-M pc", "-m 1G,slots=2", "-device a,id=b,c=d", "-name x"]), max_size=6)
@@ -50,3 +51,25 @@ def test_a_sweep_prints_the_smallest(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "0 of 1" in output.out
     assert output.err.startswith("smallest with ")
     assert "-name" not in output.err
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=30), st.sets(st.integers(0, 9), min_size=1, max_size=3))
+def test_the_steps_that_are_left_are_needed(noise: list[int], culprits: set[int]) -> None:
+    steps = [str(number) for number in (*noise, *culprits)]
+
+    async def differs(fewer: Sequence[str]) -> bool:
+        return {str(number) for number in culprits} <= set(fewer)
+
+    assert sorted(asyncio.run(minimise_steps(steps, differs))) == sorted(str(number) for number in culprits)
+
+
+def test_steps_are_shrunk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The fake QEMU does not know `info name`, our model does."""
+    steps = tmp_path / "steps"
+    steps.write_text("info mtree\ninfo ramblock\ninfo name\ninfo mtree -f\n")
+    words = ["crosscheck", "--qemu", str(install(tmp_path)), "--steps", str(steps), "--minimise"]
+    assert main([*words, "--", "-M", "none"]) == 1
+    output = capsys.readouterr()
+    assert output.err == "info name\n"
+    assert "after step 1 (info name)" in output.out
+    assert main(["crosscheck", "--qemu", "/x", "--minimise"]) == 2
