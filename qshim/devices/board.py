@@ -84,6 +84,8 @@ class Board:
         """The chipset has memory for system management mode."""
         self.cpus = 1
         """How many there are; devices have as many queues."""
+        self.cxl_host: MemoryRegion | None = None
+        """Where CXL host bridges have their registers (`cxl_host_reg`); None without CXL."""
         self.legacy_cpu_hotplug = False
         """CPU hot-plug registers stay legacy ones (machine types up to 2.6)."""
         self.on_device_deleted: Callable[[Device, str], None] = lambda device, path: None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from qshim.devices.errors import DeviceError
 from qshim.devices.layout import ChildPlan, Layout, RegionPlan
+from qshim.devices.pci.bus import PciBus
 from qshim.devices.pci.function import PciFunction
 from qshim.devices.qdev import Bus, Device
 from qshim.memory import MemoryRegion
@@ -64,7 +65,13 @@ def build_regions(device: Device, layout: Layout) -> dict[str, MemoryRegion]:
     for plan in layout.regions:
         if plan.kind == "alias":
             continue
-        made[plan.name] = board.placed(blocks[plan.name] if plan.name in blocks else _region(device, plan))
+        if plan.kind == "backend":
+            made[plan.name] = _backend(device, plan)
+            continue
+        region = board.placed(blocks[plan.name] if plan.name in blocks else _region(device, plan))
+        if not plan.owned:
+            device.regions[region] = list(board.unattached.children.values())[-1]
+        made[plan.name] = region
     for plan in layout.regions:
         if plan.kind == "alias":
             target = made.get(plan.target) or outside(device, plan.target)
@@ -79,27 +86,53 @@ def build_regions(device: Device, layout: Layout) -> dict[str, MemoryRegion]:
     return made
 
 
+def _backend(device: Device, plan: RegionPlan) -> MemoryRegion:
+    """The memory of a backend, which the device has to itself now."""
+    board = device.board
+    backend, region = board.backends.get(plan.target), board.backend_regions.get(plan.target)
+    if backend is None or region is None:
+        raise DeviceError(f"Device '{plan.target}' not found", "DeviceNotFound")
+    if backend.mapped:
+        raise DeviceError(f"can't use already busy memdev: {plan.target}")
+    backend.mapped = True
+    block = region.ram_block
+    if plan.block is not None and block is not None and not block.idstr:
+        path = device_path(device)
+        name = plan.block
+        if name.startswith("*/"):
+            name = name[2:] if path is None else f"{path}/{name[2:]}"
+        board.topology.ram.register(block, name)
+    return region
+
+
 def _region(device: Device, plan: RegionPlan) -> MemoryRegion:
     topology = device.board.topology
+    if not plan.owned:
+        ops = REGISTERS if plan.ops is None else plan.ops
+        owner = QomObject("memory-region-portio-list") if plan.port_list else None
+        if not device.board.quirks.port_list_objects:
+            owner = None
+        return MemoryRegion.io(topology, plan.plain, plan.size, ops, owner=owner, parent=device.board.unattached)
     if plan.kind == "container":
         return MemoryRegion(topology, plan.plain, plan.size, owner=device)
     if plan.kind == "iommu":
         return MemoryRegion.iommu(topology, plan.plain, plan.size, owner=device)
-    owner: QomObject = device
+    keeper: QomObject = device
     if plan.port_list and device.board.quirks.port_list_objects:
-        owner = QomObject("memory-region-portio-list")
+        keeper = QomObject("memory-region-portio-list")
     ops = REGISTERS if plan.ops is None else plan.ops
-    return MemoryRegion.io(topology, plan.plain, plan.size, ops, owner=owner, parent=device)
+    return MemoryRegion.io(topology, plan.plain, plan.size, ops, owner=keeper, parent=device)
 
 
 def _memory(device: Device, plan: RegionPlan) -> MemoryRegion:
     board = device.board
+    owner = device if plan.owned else None
     if plan.kind == "rom":
-        region = allocate_rom(board.topology, plan.plain, plan.size, owner=device)
+        region = allocate_rom(board.topology, plan.plain, plan.size, owner=owner)
     elif plan.kind == "romd":
-        region = allocate_rom_device(board.topology, plan.plain, plan.size, plan.ops or UNASSIGNED_OPS, owner=device)
+        region = allocate_rom_device(board.topology, plan.plain, plan.size, plan.ops or UNASSIGNED_OPS, owner=owner)
     else:
-        region = allocate_ram(board.topology, plan.plain, plan.size, owner=device)
+        region = allocate_ram(board.topology, plan.plain, plan.size, owner=owner)
     block = region.ram_block
     assert block is not None
     if plan.block is not None:
@@ -129,6 +162,8 @@ def outside(device: Device, name: str) -> MemoryRegion:
         found = device.at(inside)
         assert isinstance(found, Device)
         return _named(found, region)
+    if name in ("@system", "@pci") and device.bus is not None and device.bus.kind == "ISA":
+        return board.isa_memory if board.family == "pc" else board.system
     if name == "@system":
         return board.system
     if isinstance(device, PciFunction) and name in ("@pci", "@io"):
@@ -160,6 +195,10 @@ def build_buses(device: Device, layout: Layout, kind_of: Callable[[str], str]) -
     """The buses behind it, named after its id or numbered by their type."""
     board: Board = device.board
     for name, kind in layout.buses:
+        if name == "{id}":
+            # the bus is called after the device itself
+            known = _nearest_id(device)
+            name = "{id}.0" if known is None else known
         base, _, number = name.rpartition(".")
         automatic = base == "{id}" or (base == kind.lower() and number.isdigit())
         if automatic:
@@ -193,4 +232,6 @@ def place_of(device: Device, child: ChildPlan) -> Bus | None:
         return next((bus for bus in device.buses if bus.name == child.bus or len(device.buses) == 1), None)
     if child.bus == "@System":
         return device.board.sysbus
+    if child.layout.pci is not None and not isinstance(device.bus, PciBus):
+        return next((bus for bus in device.board.pci_buses if isinstance(bus, PciBus)), None)
     return device.bus

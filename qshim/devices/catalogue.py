@@ -20,6 +20,7 @@ from qshim.devices.errors import DeviceError
 from qshim.devices.layout import Layout
 from qshim.devices.pci.bridge import PciBridge
 from qshim.devices.pci.function import PciFunction
+from qshim.devices.properties import check_properties
 from qshim.devices.qdev import Bus, Device
 from qshim.memory import MemoryRegion
 from qshim.qom import QomObject
@@ -70,6 +71,8 @@ class _Made:
 
     layout: Layout
     made: Mapping[str, MemoryRegion]
+    apart: list[Device]
+    """Devices that came with it and hang below /machine/unattached."""
 
     def build(self: Any) -> None:
         """Make everything that the layout says."""
@@ -80,6 +83,7 @@ class _Made:
         self.layout = layout
         self.prepare(layout)
         self.made = {}
+        self.apart = []
         types = qom_types(device.board.quirks.label, device.board.target)
 
         def kind_of(name: str) -> str:
@@ -88,6 +92,12 @@ class _Made:
         build_buses(device, layout, kind_of)
         for child in layout.children:
             made = _made(device.board, child.layout, None, None)
+            if child.apart and child.addr is not None and child.layout.pci is not None:
+                made.properties["addr"] = f"{child.addr >> 3:x}.{child.addr & 7}"
+                made.properties.setdefault("multifunction", "on")
+            if child.apart:
+                self.apart.append(device.board.plug(made, place_of(device, child)))
+                continue
             if child.addr is not None and isinstance(device, PciFunction):
                 made.properties["addr"] = f"{device.devfn >> 3:x}.{child.addr & 7}"
                 if device.multifunction:
@@ -216,6 +226,16 @@ class CatalogueBridge(CatalogueFunction, PciBridge):
 
 
 def _unplug_children(device: Device) -> None:
+    made = getattr(device, "made", {})
+    for plan in device.layout.regions if isinstance(device, _Made) else ():
+        if plan.kind == "backend" and plan.name in made:
+            region, backend = made[plan.name], device.board.backends[plan.target]
+            if region.container is not None:
+                region.container.del_subregion(region)
+            backend.mapped = False
+    for other in reversed(getattr(device, "apart", ())):
+        if other.realized:
+            device.board.unplug(other)
     for child in list(device.children.values()):
         if isinstance(child, Device) and child.realized:
             device.board.unplug(child)
@@ -250,20 +270,39 @@ def create(
     entry = None if known is None else known.entry(type_name, machine)
     if entry is None:
         raise DeviceError(f"'{type_name}' is not a valid device model name")
-    fail, needed = entry.get("fail", ""), entry.get("with", "")
-    lacks = " bus found for " not in fail and _lacks(board, type_name, needed, properties or {})
-    if fail and ("f" not in entry or lacks):
-        text, _, hint = fail.partition("\n")
-        raise DeviceError(re.sub(r"\bdut\b", device_id or "(null)", text), hint=hint)
+    if machine is None:
+        check_properties(board, type_name, properties or {})
+        _refuse(board, type_name, device_id, properties or {}, entry)
     device = _made(board, Layout.of(entry["f"]), device_id, properties)
     device.description = entry
     return device
+
+
+def _refuse(
+    board: Board, type_name: str, device_id: str | None, properties: Mapping[str, str], entry: Mapping[str, Any]
+) -> None:
+    """What QEMU said to the type without properties, if none of those is set that help it.
+
+    :raises DeviceError: QEMU would say so.
+    """
+    fails: Mapping[str, str] = entry.get("fails", {})
+    fail = fails.get(board.family) if board.family in ("pc", "q35", "microvm") else fails.get("q35")
+    if fail is None and "f" in entry:
+        return
+    text, _, hint = (fail or next(iter(fails.values()), "")).partition("\n")
+    lasting = "f" not in entry or "dynamic sysbus" in text
+    if " bus found for " in text and "f" in entry:
+        return
+    if lasting or _lacks(board, type_name, entry.get("with", ""), properties):
+        raise DeviceError(re.sub(r"\bdut\b", device_id or "(null)", text), hint=hint)
 
 
 def _lacks(board: Board, type_name: str, needed: str, properties: Mapping[str, str]) -> bool:
     """None of the properties is set without which QEMU refused the type."""
     names = [word.partition("=")[0] for word in needed.split(",")]
     asked = [name for name in names if name not in ("bus", "slot", "chassis", "")]
+    if type_name == "loader":
+        asked.append("file")
     return bool(asked) and not any(n in properties or board.global_value(type_name, n) for n in asked)
 
 

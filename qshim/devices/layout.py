@@ -30,7 +30,7 @@ class RegionPlan:
     """With its number among those of that name (`msix-table[0]`)."""
     size: int
     kind: str = "io"
-    """io, container, ram, rom, romd, iommu or alias."""
+    """io, container, ram, rom, romd, iommu, alias, or backend: the memory backend *target*."""
     container: str | None = None
     addr: int = 0
     priority: int = 0
@@ -43,6 +43,8 @@ class RegionPlan:
     content: str | None = None
     """A firmware file that fills it."""
     ops: MemoryRegionOps | None = None
+    owned: bool = True
+    """False: it has no owner and hangs below /machine/unattached."""
 
     @property
     def plain(self) -> str:
@@ -78,6 +80,11 @@ class ChildPlan:
     bus: str
     """Name of a bus of its parent, `@TYPE` of a bus elsewhere, `@`: on none."""
     addr: int | None = None
+
+    @property
+    def apart(self) -> bool:
+        """It hangs below /machine/unattached instead of its parent."""
+        return self.name.startswith("@")
 
 
 @dataclass(slots=True)
@@ -197,4 +204,5 @@ def _region(row: Mapping[str, Any]) -> RegionPlan:
         target,
         offset,
         "pl" in row,
+        owned=row.get("own") != "none",
     )

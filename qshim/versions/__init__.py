@@ -137,6 +137,10 @@ class Quirks(NamedTuple):
     """Default of mch.extended-tseg-mbytes (11.1: 64; x86-boards.md 3.7)."""
     pciexbar_bits: tuple[int, int, int] = (0, 1 << 26 | 1 << 25, 1 << 25)
     """Address bits of PCIEXBAR besides 35:28 for 256, 128 and 64 MiB (corrected in 11.1; x86-boards.md 3.7)."""
+    amd_iommu_has_views: bool = True
+    """amd-iommu keeps a direct view of memory beside the translated one (10.0; x86-boards.md 6.5)."""
+    amd_iommu_starts_off: bool = False
+    """amd-iommu shows memory directly until it is enabled (11.1; x86-boards.md 6.5)."""
 
 
 V10_0 = Quirks("10.0")
@@ -170,6 +174,7 @@ V7_2 = V10_0._replace(
     pci_sleep_unmaps=False,
     pci_bridge_spaces=False,
     port_list_objects=False,
+    amd_iommu_has_views=False,
     smm_off_drops_smram=False,
     device_memory_space=False,
     south_bridge_children=False,
@@ -182,6 +187,7 @@ V7_2 = V10_0._replace(
 )
 V11_1 = V10_0._replace(
     label="11.1",
+    amd_iommu_starts_off=True,
     extended_tseg=64,
     pciexbar_bits=(0, 1 << 27, 1 << 27 | 1 << 26),
     mtree_container_word=True,

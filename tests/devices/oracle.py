@@ -1,4 +1,4 @@
-"""What real QEMU said of one device on one board, and what our model says of the same (spec of the data: README.md there).
+"""What real QEMU said of one device on one board, and what our model says of the same.
 
 `python -m tests.devices.oracle [-v] VERSION [TYPE-OR-VARIANT...]` prints how many entries agree.
 """

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from qshim.devices.chipset.extra_root import Pxb
 from qshim.devices.chipset.host import I440FXHost, Q35Host
 from qshim.devices.chipset.i440fx import I440FX
+from qshim.devices.chipset.igb import Igb, IgbVf
+from qshim.devices.chipset.iommu import AmdIommu, IntelIommu, VirtioIommu
 from qshim.devices.chipset.mch import Mch
 from qshim.devices.chipset.south import Ich9Lpc, Piix4Pm
 
@@ -18,4 +21,12 @@ CLASSES: dict[str, Any] = {
     "mch": Mch,
     "PIIX4_PM": Piix4Pm,
     "ICH9-LPC": Ich9Lpc,
+    "amd-iommu": AmdIommu,
+    "igb": Igb,
+    "igbvf": IgbVf,
+    "intel-iommu": IntelIommu,
+    "pxb": Pxb,
+    "pxb-cxl": Pxb,
+    "pxb-pcie": Pxb,
+    "virtio-iommu-device": VirtioIommu,
 }

@@ -21,9 +21,7 @@ class Dimm(Device):
 
     kind = "dimm"
 
-    def __init__(
-        self, board: Board, type_name: str, *, device_id: str | None, properties: Mapping[str, str]
-    ) -> None:
+    def __init__(self, board: Board, type_name: str, *, device_id: str | None, properties: Mapping[str, str]) -> None:
         super().__init__(board, type_name, device_id=device_id, properties=properties)
         self.taken: Taken | None = None
         self.slot = -1
@@ -163,9 +161,7 @@ class NvDimm(Dimm):
             raise DeviceError("nvdimm is not enabled: missing 'nvdimm' in '-M'")
         label = self.label
         if self.text_of("label-size") and label < MIN_LABEL:
-            raise DeviceError(
-                f"Property 'nvdimm.label-size' (0x{label:x}) is required at least 0x{MIN_LABEL:x}"
-            )
+            raise DeviceError(f"Property 'nvdimm.label-size' (0x{label:x}) is required at least 0x{MIN_LABEL:x}")
 
     @property
     def label(self) -> int:
@@ -188,5 +184,3 @@ class NvDimm(Dimm):
         alias = self.board.alias("nvdimm-memory", backend, 0, self.visible_size(backend), self)
         alias.set_nonvolatile(True)
         return alias
-
-

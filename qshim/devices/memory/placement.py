@@ -60,10 +60,14 @@ class DeviceMemory:
         for each in self.taken:
             if each.addr < at + size and at < each.addr + each.size:
                 if asked is not None:
-                    raise DeviceError(f"address range conflicts with memory device id='{each.device_id or '(unnamed)'}'")
+                    raise DeviceError(
+                        f"address range conflicts with memory device id='{each.device_id or '(unnamed)'}'"
+                    )
                 at = -(-(each.addr + each.size) // align) * align
         if at + size > end:
-            raise DeviceError("could not find position in guest address space for memory device - memory fragmented due to alignments")
+            raise DeviceError(
+                "could not find position in guest address space for memory device - memory fragmented due to alignments"
+            )
         return at
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from qshim.devices.errors import DeviceError
@@ -59,6 +59,8 @@ class PciBus(Bus):
         """Slots that nobody gets."""
         self.children_buses: list[PciBus] = []
         """Buses behind bridges of this one and further root buses, the newest first."""
+        self.order = board.bus_numbers["PciBus"] = board.bus_numbers.get("PciBus", 0) + 1
+        """Buses that were made later have a larger one."""
         self.dma_root: Callable[[PciFunction], MemoryRegion] | None = None
         """An IOMMU's answer to what a function sees; None: what the CPU sees."""
         if self.parent_bus is not None:
@@ -86,6 +88,12 @@ class PciBus(Bus):
     def prefix(self) -> str:
         """What the device paths on it begin with (`0000:00`, `0000:00:01.0`)."""
         return self.root_path if self.bridge is None else self.bridge.device_path
+
+    def walk(self) -> Iterator[PciBus]:
+        """This bus and those below it."""
+        yield self
+        for child in self.children_buses:
+            yield from child.walk()
 
     def close(self) -> None:
         """The bridge of this bus goes."""

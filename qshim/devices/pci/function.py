@@ -126,12 +126,25 @@ class PciFunction(Device):
         """Make regions, BARs, buses and the ROM."""
 
     def machine_done(self) -> None:
-        """Bus mastering starts to see memory (2.4)."""
+        """Bus mastering starts to see memory (2.4): buses from the newest on, their functions by address."""
+        if self.bus_master is not None:
+            return
+        if self.hotplugged:
+            self.connect()
+            return
+        roots = [bus for bus in self.board.pci_buses if isinstance(bus, PciBus)]
+        buses = {id(bus): bus for root in roots for bus in root.walk()}
+        for bus in sorted(buses.values(), key=lambda bus: -bus.order):
+            for devfn in sorted(bus.slots):
+                bus.slots[devfn].connect()
+
+    def connect(self) -> None:
+        """Let bus mastering see memory, or what an IOMMU shows of it."""
         if self.bus_master is not None:
             return
         root = self._dma_root()
         self.bus_master = self.board.alias("bus master", root, 0, root.size, self)
-        self.bus_master.set_enabled(bool(self.config[COMMAND] & COMMAND_MASTER))
+        self.bus_master.set_enabled(False)
         self.bus_master_container.add_subregion(self.bus_master, 0)
 
     def _dma_root(self) -> MemoryRegion:

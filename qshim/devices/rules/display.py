@@ -17,7 +17,8 @@ RAGE_APERTURE, RV100_APERTURE = 64 * MIB, 128 * MIB
 
 def _video_memory(device: Device, layout: Layout) -> int:
     """Property vgamem_mb, brought to a power of two between 1 and 512 MiB."""
-    asked = number(device, layout, "vgamem_mb", 16)
+    recorded = layout.region("vga.vram")
+    asked = number(device, layout, "vgamem_mb", 16 if recorded is None else recorded.size // MIB)
     return pow2_ceil(min(max(asked, 1), 512)) * MIB
 
 

@@ -8,7 +8,18 @@ from qshim.devices.pci.bar import MEM, MEM64, PREFETCH
 from qshim.devices.qdev import Device
 from qshim.devices.rules.values import flag, msix_table, number, size
 
-__all__ = ["chassis_rule", "megasas_rule", "nvme_rule", "shpc_rule", "testdev_rule", "vmxnet3_rule", "xhci_rule"]
+__all__ = [
+    "chassis_rule",
+    "megasas_rule",
+    "nvme_rule",
+    "persistent_rule",
+    "record_store_rule",
+    "shared_memory_rule",
+    "shpc_rule",
+    "testdev_rule",
+    "vmxnet3_rule",
+    "xhci_rule",
+]
 
 PAGE = 0x1000
 XHCI_PORTS, XHCI_PORT = 0x440, 0x10
@@ -50,6 +61,40 @@ def nvme_rule(device: Device, layout: Layout) -> None:
         layout.add(RegionPlan("nvme-cmb[0]", buffer * MIB, "io", "@bar2", 0, 1), bar_kind=MEM | MEM64 | PREFETCH)
     if flag(device, layout, "use-intel-id", False) and layout.pci is not None:
         layout.pci.config[0:4] = bytes((0x86, 0x80, 0x45, 0x58))
+
+
+def shared_memory_rule(device: Device, layout: Layout) -> None:
+    """ivshmem-plain: BAR 2 is the memory backend."""
+    name = device.text_of("memdev")
+    backend = device.board.backends.get(name)
+    if backend is None:
+        raise DeviceError("You must specify a 'memdev'")
+    layout.add(
+        RegionPlan(f"{name}[]", backend.size, "backend", "@bar2", 0, 1, target=name, block=f"*/{name}"),
+        bar_kind=MEM | MEM64 | PREFETCH,
+    )
+
+
+def record_store_rule(device: Device, layout: Layout) -> None:
+    """acpi-erst: its backend is used, but nowhere mapped."""
+    name = device.text_of("memdev")
+    backend = device.board.backends.get(name)
+    if backend is not None:
+        layout.add(RegionPlan(f"{name}[]", backend.size, "backend", target=name, block=name))
+
+
+def persistent_rule(device: Device, layout: Layout) -> None:
+    """nvme with persistent memory: BAR 4, not enabled."""
+    name = device.text_of("pmrdev")
+    backend = device.board.backends.get(name)
+    if backend is None:
+        return
+    if backend.size & (backend.size - 1):
+        raise DeviceError("pmr backend size needs to be power of 2 in size")
+    layout.add(
+        RegionPlan(f"{name}[]", backend.size, "backend", "@bar4", 0, 1, enabled=False, target=name),
+        bar_kind=MEM | MEM64 | PREFETCH,
+    )
 
 
 def megasas_rule(device: Device, layout: Layout) -> None:

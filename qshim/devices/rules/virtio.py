@@ -46,8 +46,8 @@ def virtio_rule(device: Device, layout: Layout) -> None:
     legacy = can_legacy and _legacy(device, layout, plain)
     if plain and device.is_on("disable-modern") and device.text_of("disable-legacy") == "on":
         raise DeviceError(
-            "device cannot work as neither modern nor legacy mode",
-            hint="Set either disable-modern or disable-legacy to off\n",
+            "device cannot work as neither modern nor legacy mode is enabled",
+            hint="Set either disable-modern or disable-legacy to off",
         )
     vectors = _vectors(device, layout, kind)
     _host_memory(device, layout)
@@ -139,7 +139,6 @@ def _drop_modern(layout: Layout) -> None:
     bar = layout.at(MODERN).bar
     if bar is not None:
         layout.drop_bar(bar)
-    layout.spaces = [row for row in layout.spaces if row[1] != MODERN]
 
 
 def _notify(device: Device, layout: Layout, vga: bool) -> None:
