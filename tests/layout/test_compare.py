@@ -263,3 +263,14 @@ def test_without_owners_on_one_side_the_rest_is_compared() -> None:
     kinds = {change.kind for change in compare(layout.without_owners(), other)}
     assert "region-added" in kinds
     assert not kinds & {"region-owner-changed", "owner-renumbered"}
+
+
+def test_an_address_space_of_another_name_did_not_come_and_go() -> None:
+    layout = shipped("7.2", "pc-i440fx-7.2")
+    groups = tuple(
+        replace(group, spaces=tuple("dma" if name == "e1000" else name for name in group.spaces))
+        for group in layout.tree.groups
+    )
+    changes = compare(layout, replace(layout, tree=replace(layout.tree, groups=groups)))
+    told = [change.what for change in changes if change.kind.startswith("space-")]
+    assert told == ["address space 'e1000' (root 'bus master container') is called 'dma'"]

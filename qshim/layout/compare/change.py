@@ -13,6 +13,7 @@ T = TypeVar("T")
 CHANGES = {
     "space-added": "an address space that only the second machine has",
     "space-removed": "an address space that only the first machine has",
+    "space-renamed": "an address space of the same root has another name",
     "space-root-changed": "an address space has another root region",
     "container-word": "regions without a parent print `container` instead of `i/o` (QEMU 11.1)",
     "region-added": "a region that only the second machine has, with what is below it",

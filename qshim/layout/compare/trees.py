@@ -124,8 +124,14 @@ def tree_changes(left: TreeRow, right: TreeRow) -> Iterator[Change]:
     )
     lost, found = Counter(n for g in gone for n in g[0]), Counter(n for g in come for n in g[0])
     for (names, trees), (other_names, other_trees) in pairs:
-        lost += Counter(names) - Counter(other_names)
-        found += Counter(other_names) - Counter(names)
+        old, new = Counter(names) - Counter(other_names), Counter(other_names) - Counter(names)
+        if old.total() == new.total() and trees and other_trees and trees[0].row.name == other_trees[0].row.name:
+            for name, other in zip(old.elements(), new.elements(), strict=True):
+                what = f"address space '{name}' (root '{trees[0].row.name}') is called '{other}'"
+                yield Change("space-renamed", name, what, f"address-space: {name}", f"address-space: {other}")
+        else:
+            lost += old
+            found += new
         yield from _forest(f"address-space: {'memory' if 'memory' in names else names[0]}", trees, other_trees, told)
     for name in sorted(lost | found):
         root, other = _root_of(name, before), _root_of(name, after)
