@@ -217,8 +217,15 @@ def _text(summary: Summary, outcomes: list[Outcome]) -> Iterator[str]:
         yield f"{count:6} not compared: {reason}"
     if len(summary.reasons) > _SHOWN:
         yield f"       ... and {len(summary.reasons) - _SHOWN} more reasons"
-    for (axis, value), (right, total) in summary.by_axis.items():
-        yield f"{right:6} of {total:<6} {axis} = {value!r}"
+    for axis in dict.fromkeys(axis for axis, _ in summary.by_axis):
+        shares = {value: share for (name, value), share in summary.by_axis.items() if name == axis}
+        good = [value for value, (right, total) in shares.items() if right == total]
+        for value, (right, total) in shares.items():
+            if len(shares) <= _SHOWN or value not in good:
+                yield f"{right:6} of {total:<6} {axis} = {value!r}"
+        if len(shares) > _SHOWN and good:
+            agreed = sum(shares[value][0] for value in good)
+            yield f"{agreed:6} of {agreed:<6} the other {len(good)} values of {axis}"
     for view, (right, total) in summary.by_view.items():
         yield f"{right:6} of {total:<6} texts of {view}"
     if len(summary.by_qemu) > 1:

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qshim.cli import main
+from qshim.cli.sweep import _text
 from qshim.crosscheck.grid import Grid
-from qshim.crosscheck.sweep import SWEEP_SCHEMA
+from qshim.crosscheck.sweep import SWEEP_SCHEMA, Outcome, summed
 from qshim.errors import UsageError
 from tests.support.fake_qemu import install
 
@@ -206,3 +207,15 @@ def test_shares_of_views_and_reasons(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "     3 of 3      texts of info ramblock\n" in output
     assert sweep(tmp_path, install(tmp_path, refuse="x: no such thing\n")) == 3
     assert "     3 not compared: x: no such thing\n" in capsys.readouterr().out
+
+
+def test_long_axes_are_told_shortly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Values that agree everywhere are counted; each of the others has its line."""
+    outcomes = [
+        Outcome("q", {"n": str(n)}, (), "differs" if n == 7 else "same", ("k",) if n == 7 else (), "", "7.2", 1.0)
+        for n in range(50)
+    ]
+    lines = list(_text(summed(outcomes), outcomes))
+    assert "     0 of 1      n = '7'" in lines
+    assert "    49 of 49     the other 49 values of n" in lines
+    assert not [line for line in lines if "n = '8'" in line]
