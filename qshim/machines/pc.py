@@ -248,7 +248,7 @@ class Pc(X86Machine):
         """Timers, the super I/O, and the keyboard controller."""
         options, make, isa = self.options, self.make_device, self.isa
         self.make_ports_80_f0()
-        if options.on("hpet", True):
+        if options.on("hpet", self.family != "isapc"):
             make("hpet", self.board.sysbus)
         if self.makes_rtc:
             make("mc146818rtc", isa)
@@ -477,9 +477,9 @@ class PcI440fx(Pc):
         self.make_device("i440FX-pcihost", board.sysbus, parent=board.machine, name="i440fx")
 
     def make_memory_around_host(self) -> None:
-        """10.0 and later."""
-        self.make_memory()
+        """10.0 and later: device memory becomes an address space after function 0 has its own."""
         self.make_host()
+        self.make_memory()
 
     def make_south(self, bridge: str, bus: Bus) -> Device:
         """The south bridge; from 10.0 on with IDE, PM and USB inside."""

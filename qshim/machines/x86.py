@@ -241,7 +241,7 @@ class X86Machine:
             self.board.backends,
             self.levels,
             legacy_memory=self.legacy_numa_memory,
-            auto_node=self.has_numa and self.hotplug_cpus and bool(self.plan.slots),
+            auto_node=self.has_numa and self.hotplug_cpus and self.auto_node,
         )
         for text in self.numa.warnings:
             self.warn(text)
@@ -256,6 +256,13 @@ class X86Machine:
                     ram.add_subregion(self.take_backend(node.backend), at)
                 at += node.memory
             self.ram = self.board.main_memory = ram
+
+    @property
+    def auto_node(self) -> bool:
+        """Memory can be added, so there is a node to add it to."""
+        if self.plan.slots:
+            return True
+        return self.max_memory > self.ram_size and self.compat.version >= (5, 1)
 
     @property
     def legacy_numa_memory(self) -> bool:

@@ -129,6 +129,13 @@ class Quirks(NamedTuple):
     """isa-bios may be an alias of the flash (10.0, machine types from 9.1; x86-boards.md 3.10)."""
     vmport_needs_i8042: bool = True
     """vmport=on without i8042 is an error (10.0; x86-boards.md 2.3)."""
+    tco_may_be_off: bool = True
+    """ICH9-LPC.enable_tco=off removes the registers (10.0; x86-boards.md 2.3)."""
+    no_device_memory: str = (
+        "the configuration is not prepared for memory devices (e.g., for memory hotplug), consider specifying the "
+        "maxmem option"
+    )
+    """A memory device on a machine without maxmem (other words before 10.0; seen)."""
     port_list_objects: bool = True
     """Regions of port lists are owned by a `memory-region-portio-list` object (10.0; memory.md 9)."""
     pam_is_the_hosts: bool = False
@@ -173,6 +180,8 @@ V7_2 = V10_0._replace(
     root_objects=("objects", "machine", "chardevs"),
     pci_sleep_unmaps=False,
     pci_bridge_spaces=False,
+    tco_may_be_off=False,
+    no_device_memory="memory devices (e.g. for memory hotplug) are not enabled, please specify the maxmem option",
     port_list_objects=False,
     amd_iommu_has_views=False,
     smm_off_drops_smram=False,

@@ -29,6 +29,7 @@ from qshim.layout.canonical import canonical
 from qshim.monitor.hmp.bridge import ask
 from qshim.monitor.hmp.line import perform, understand
 from qshim.monitor.registry import CommandError
+from qshim.qom import QomObject
 from tests.support import oracle
 from tests.sweep.command_lines import generate
 
@@ -184,7 +185,11 @@ def ours(label: str, args: Sequence[str]) -> Any:
     from qshim.cli.machines import type_named
 
     line = parse(args, label, "x86_64")
-    return modelled.modelled(line, type_named(line, "x86_64", label), "x86_64", label)
+    vm = modelled.modelled(line, type_named(line, "x86_64", label), "x86_64", label)
+    if vm.quirks.monitors_are_objects:
+        # the real one has the monitor that asks
+        vm.qom.at("objects").add_child("compat_monitor0", QomObject("monitor-qmp"))
+    return vm
 
 
 def run(label: str, binary: str, lines: Iterator[Sequence[str]], more: Sequence[str], show: int) -> Counter[str]:

@@ -17,12 +17,19 @@ def _meets(offset: int, size: int, start: int, length: int) -> bool:
     return offset < start + length and start < offset + size
 
 
+def _drop(layout: Layout, name: str) -> None:
+    layout.regions = [plan for plan in layout.regions if plan.plain != name]
+
+
 class Piix4Pm(CatalogueFunction):
     """PIIX4_PM: ACPI and SMBus registers of a pc."""
 
     def prepare(self, layout: Layout) -> None:
         """CPU hot-plug registers switch to their modern form when they are written."""
         self.cpu_hotplug = CpuHotplug.of(self, layout)
+        bridges, root = "acpi-pci-hotplug-with-bridge-support", "acpi-root-pci-hotplug"
+        if not self.is_on(bridges, True) and not self.is_on(root, True):
+            _drop(layout, "acpi-pci-hotplug")
 
     def _update_pm(self) -> None:
         region = self.made["piix4-pm[0]"]
@@ -60,6 +67,10 @@ class Ich9Lpc(CatalogueFunction):
     def prepare(self, layout: Layout) -> None:
         """CPU hot-plug registers switch to their modern form when they are written."""
         self.cpu_hotplug = CpuHotplug.of(self, layout)
+        if not self.is_on("acpi-pci-hotplug-with-bridge-support", True):
+            _drop(layout, "acpi-pci-hotplug")
+        if self.board.quirks.tco_may_be_off and not self.is_on("enable_tco", True):
+            _drop(layout, "sm-tco")
 
     def _update_pm(self) -> None:
         base = 0

@@ -37,7 +37,7 @@ class DeviceMemory:
         """Bytes that devices have."""
         return sum(each.size for each in self.taken)
 
-    def place(self, asked: int | None, align: int, size: int) -> int:
+    def place(self, asked: int | None, align: int, size: int, kind: str = "dimm") -> int:
         """Where *size* bytes go: at *asked*, or at the lowest address that is free.
 
         :raises DeviceError: they do not fit.

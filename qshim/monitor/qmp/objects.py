@@ -13,6 +13,7 @@ from qshim.monitor.qmp.extensions import schema_for
 from qshim.monitor.qmp.table import QMP
 from qshim.monitor.registry import CommandError
 from qshim.qom import MemoryBackend, QomObject
+from qshim.qom.hashorder import hash_table_order
 
 if TYPE_CHECKING:
     from qshim.memory import RAMBlock
@@ -64,7 +65,12 @@ def told_of(backend: MemoryBackend) -> dict[str, object]:
 @QMP.command("query-memdev")
 def query_memdev(vm: Vm, arguments: Arguments) -> object:
     """The memory backends."""
-    return schema_for(vm).shaped("query-memdev", [told_of(each) for each in backends(vm).values()])
+    known = backends(vm)
+    names = list(known)
+    if vm.machine_model is not None:
+        # QEMU prepends each that the hash table of /objects yields
+        names = [name for name in reversed(hash_table_order(objects_of(vm).children)) if name in known]
+    return schema_for(vm).shaped("query-memdev", [told_of(known[name]) for name in names])
 
 
 @QMP.command("object-add")
