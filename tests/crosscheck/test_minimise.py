@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qshim.cli import main
@@ -28,6 +28,7 @@ def test_options_keep_every_word(options: list[str]) -> None:
     assert [word for option in options_of(argv) for word in option] == argv
 
 
+@settings(deadline=None)
 @given(WORDS, st.sampled_from(["c=d", "slots=2", "-S", "pc"]))
 def test_what_is_left_differs_and_nothing_smaller_does(options: list[str], culprit: str) -> None:
     argv = split([*options, "-device a,id=b,c=d", "-m 1G,slots=2", "-S", "-M pc"])
@@ -53,6 +54,7 @@ def test_a_sweep_prints_the_smallest(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "-name" not in output.err
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=30), st.sets(st.integers(0, 9), min_size=1, max_size=3))
 def test_the_steps_that_are_left_are_needed(noise: list[int], culprits: set[int]) -> None:
     steps = [str(number) for number in (*noise, *culprits)]
