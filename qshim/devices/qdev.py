@@ -107,7 +107,7 @@ class Device(QomObject):
     def size_of(self, name: str, default: int = 0) -> int:
         """A size property in bytes; suffixes count in KiB, MiB ..."""
         text = self.text_of(name)
-        if text[-1:].lower() in _UNITS and text[:2].lower() != "0x":
+        if text and text[-1].lower() in _UNITS and text[:2].lower() != "0x":
             return int(float(text[:-1]) * (1 << 10 * _UNITS.index(text[-1].lower())))
         return self.number_of(name, default)
 

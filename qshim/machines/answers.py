@@ -40,7 +40,7 @@ def place_of(machine: X86Machine, index: int) -> dict[str, int]:
     if index in machine.numa.of_cpu:
         props["node-id"] = machine.numa.of_cpu[index]
     props["socket-id"] = place["socket"]
-    if "die" in machine.levels and (smp.dies > 1 or not machine.quirks.smp_is_strict):
+    if "die" in machine.levels and smp.dies > 1:
         props["die-id"] = place["die"]
     if "module" in machine.levels and smp.modules > 1:
         props["module-id"] = place["module"]

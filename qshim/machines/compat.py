@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
-__all__ = ["Compat", "compat_of"]
+from qshim.qom.types import qom_types
+
+__all__ = ["Compat", "compat_of", "compat_props"]
 
 _NAME = re.compile(r"pc-(?:i440fx|q35)-(\d+)\.(\d+)")
 
@@ -91,3 +96,28 @@ def compat_of(name: str) -> Compat:
         q35_cpus=255 if at <= (2, 7) else 288 if at <= (8, 0) else 1024 if at <= (8, 2) else None,
         native_hotplug_default=at <= (6, 0),
     )
+
+
+@cache
+def compat_props(label: str, name: str) -> Sequence[Mapping[str, Any]]:
+    """Properties that machine type *name* sets in the QEMU of *label*: later ones count.
+
+    7.2 does not tell them. There they are what 10.0 sets for that type and not for its type of 7.2,
+    the oldest of 10.0 standing for those that it has no more.
+    """
+    types = qom_types(label, "x86_64")
+    if types is None:
+        return ()
+    if types.compat_props:
+        return types.compat_props.get(name, ())
+    newer = qom_types("10.0", "x86_64")
+    match = _NAME.fullmatch(name)
+    if newer is None or match is None:
+        return ()
+    family = name.rpartition("-")[0]
+    told = newer.compat_props.get(name) or newer.compat_props.get(f"{family}-2.4", [])
+    own = newer.compat_props.get(f"{family}-{label}", [])
+    rows = [row for row in told if row not in own]
+    if (int(match[1]), int(match[2])) >= (7, 2):
+        return ()
+    return rows

@@ -233,3 +233,4 @@ def _assign_cpus(numa: Numa, smp: Smp, levels: Sequence[str]) -> None:
             "All CPU(s) up to maxcpus should be described in NUMA config, ability to start up with partial NUMA "
             "mappings is obsoleted and will be removed in future"
         )
+        numa.of_cpu.update(dict.fromkeys(missing, 0))

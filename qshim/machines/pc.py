@@ -34,6 +34,14 @@ class Pc(X86Machine):
 
     ram_id = "pc.ram"
     most_cpus = 255
+
+    @property
+    def levels(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What a CPU's place consists of."""
+        if self.quirks.smp_is_strict:
+            return ("socket", "die", "module", "core", "thread")
+        return ("socket", "die", "core", "thread")
+
     hotplug_cpus = True
     hole64_size = 2 * GIB
     default_nic = "e1000"

@@ -14,7 +14,7 @@ from qshim.devices.errors import DeviceError
 from qshim.devices.memory.backends import Around, make_backend
 from qshim.devices.qdev import Bus, Device
 from qshim.errors import MemoryModelError
-from qshim.machines.compat import Compat
+from qshim.machines.compat import Compat, compat_props
 from qshim.machines.cpu import CpuModel, cpu_model, default_model
 from qshim.machines.layouts import GIB, KIB, MIB, Layout, MachineError, up
 from qshim.machines.numa import Numa, numa_of
@@ -28,6 +28,23 @@ from qshim.qom.types import qom_types
 from qshim.versions import Quirks
 
 __all__ = ["Request", "X86Machine"]
+
+_DISPLAYS = ("VGA", "secondary-vga", "cirrus-vga", "qxl", "qxl-vga", "virtio-vga", "virtio-gpu-pci", "bochs-display",
+             "vmware-svga", "ati-vga")  # fmt: skip
+
+
+def check_singles(board: Board, driver: str) -> None:
+    """Devices of which there is only one, or which must come first.
+
+    :raises DeviceError: another one is there.
+    """
+    if driver.startswith("virtio-balloon") and any(d.type_name.startswith("virtio-balloon") for d in board.devices):
+        raise DeviceError("Only one balloon device is supported")
+    if driver == "qxl-vga" and any(device.type_name in _DISPLAYS for device in board.devices):
+        raise DeviceError(
+            "primary qxl-vga device must be console 0 (first display device on the command line)"
+        )
+
 
 DEFAULT_RAM = 128 * MIB
 _HOST_SPACE = 1 << 47
@@ -78,6 +95,10 @@ class X86Machine:
         self.type_name = f"{request.name}-machine"
         self.board = Board(topology, self.quirks, self.type_name, target=request.target, firmware=request.firmware)
         self.board.family = self.family
+        if self.quirks.monitors_are_objects:
+            for monitor in request.line.monitors:
+                kind = "monitor-qmp" if monitor.control else "monitor-hmp"
+                self.board.objects.add_child(monitor.chardev, QomObject(kind))
         self.topology = topology
         types = qom_types(self.quirks.label, "x86_64")
         if types is not None:
@@ -261,7 +282,7 @@ class X86Machine:
     def auto_node(self) -> bool:
         """Memory can be added, so there is a node to add it to."""
         if self.plan.slots:
-            return True
+            return self.compat.version >= (2, 11)
         return self.max_memory > self.ram_size and self.compat.version >= (5, 1)
 
     @property
@@ -354,6 +375,7 @@ class X86Machine:
         """A device that is not made from the catalogue, or None."""
         from qshim.devices.memory.table import memory_device
 
+        check_singles(self.board, driver)
         return memory_device(self.board, driver, name, properties)
 
     # --- globals ---
@@ -362,7 +384,7 @@ class X86Machine:
         """Properties that the machine type and -global set."""
         types = qom_types(self.quirks.label, "x86_64")
         if types is not None:
-            for row in types.compat_props.get(self.request.name, ()):
+            for row in compat_props(self.quirks.label, self.request.name):
                 self.board.globals.append((row["qom-type"], row["property"], row["value"]))
         for row in self.plan.globals:
             self.board.globals.append(row)

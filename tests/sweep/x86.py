@@ -29,7 +29,6 @@ from qshim.layout.canonical import canonical
 from qshim.monitor.hmp.bridge import ask
 from qshim.monitor.hmp.line import perform, understand
 from qshim.monitor.registry import CommandError
-from qshim.qom import QomObject
 from tests.support import oracle
 from tests.sweep.command_lines import generate
 
@@ -89,7 +88,7 @@ def errors_of(text: str) -> list[str]:
     rows = []
     for line in text.splitlines():
         line = line.removeprefix("qemu-system-x86_64: ")
-        if line.startswith(("qemu: module", "failed to initialize module", "Only modules from")) or not line:
+        if line.startswith(("Please configure -smp options", "qemu: module", "failed to initialize module", "Only modules from")) or not line:
             continue
         if "warning: " in line[: line.find("warning: ") + 9] and "warning: " in line:
             continue
@@ -184,12 +183,8 @@ def ours(label: str, args: Sequence[str]) -> Any:
     """Our machine of *args*."""
     from qshim.cli.machines import type_named
 
-    line = parse(args, label, "x86_64")
-    vm = modelled.modelled(line, type_named(line, "x86_64", label), "x86_64", label)
-    if vm.quirks.monitors_are_objects:
-        # the real one has the monitor that asks
-        vm.qom.at("objects").add_child("compat_monitor0", QomObject("monitor-qmp"))
-    return vm
+    line = parse([*args, "-qmp", "stdio"], label, "x86_64")
+    return modelled.modelled(line, type_named(line, "x86_64", label), "x86_64", label)
 
 
 def run(label: str, binary: str, lines: Iterator[Sequence[str]], more: Sequence[str], show: int) -> Counter[str]:
