@@ -5,7 +5,7 @@ Boards (qshim.machines) fill it; devices only know this.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from qshim.devices.qdev import Bus, Device
@@ -86,6 +86,8 @@ class Board:
         """How many there are; devices have as many queues."""
         self.cxl_host: MemoryRegion | None = None
         """Where CXL host bridges have their registers (`cxl_host_reg`); None without CXL."""
+        self.hash_order: Callable[[Sequence[str]], Sequence[str]] = lambda names: names
+        """The order in which properties are set: QEMU keeps them in a hash table."""
         self.legacy_cpu_hotplug = False
         """CPU hot-plug registers stay legacy ones (machine types up to 2.6)."""
         self.on_device_deleted: Callable[[Device, str], None] = lambda device, path: None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from qshim.devices.board import Board
-from qshim.devices.build import build_buses, build_objects, build_regions, place_of
+from qshim.devices.build import build_buses, build_objects, build_regions, outside, place_of
 from qshim.devices.errors import DeviceError
 from qshim.devices.layout import Layout
 from qshim.devices.pci.bridge import PciBridge
@@ -115,7 +115,8 @@ class _Made:
     def spaces_of(self: Any) -> None:
         """Make the address spaces that the layout says."""
         for name, root in self.layout.spaces:
-            self.spaces.append(self.board.space(self.made[root], name))
+            made = self.made.get(root)
+            self.spaces.append(self.board.space(outside(self, root) if made is None else made, name))
 
 
 class CatalogueDevice(_Made, Device):
@@ -287,6 +288,7 @@ def _refuse(
     """
     fails: Mapping[str, str] = entry.get("fails", {})
     fail = fails.get(board.family) if board.family in ("pc", "q35", "microvm") else fails.get("q35")
+    fail = entry.get("bare", fail) if fail is None or " bus found for " in fail else fail
     if fail is None and "f" in entry:
         return
     text, _, hint = (fail or next(iter(fails.values()), "")).partition("\n")
@@ -303,6 +305,8 @@ def _lacks(board: Board, type_name: str, needed: str, properties: Mapping[str, s
     asked = [name for name in names if name not in ("bus", "slot", "chassis", "")]
     if type_name == "loader":
         asked.append("file")
+    if any(name.endswith("-memdev") for name in asked):
+        asked += [name for name in properties if name.endswith("memdev")]
     return bool(asked) and not any(n in properties or board.global_value(type_name, n) for n in asked)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from qshim.devices.board import Board
 from qshim.devices.errors import DeviceError
 from qshim.devices.pci.address import devfn_of
-from qshim.qom.types import qom_types
+from qshim.qom.types import QomTypes, qom_types
 
 __all__ = ["check_properties"]
 
@@ -32,8 +32,11 @@ def check_properties(board: Board, type_name: str, properties: Mapping[str, str]
     if not isinstance(rows, list):
         return
     known = {row["name"]: row for row in rows}
-    for name, value in properties.items():
+    for name in board.hash_order(tuple(properties)):
+        value = properties[name]
         row = known.get(name)
+        if row is None and name.startswith("legacy-") and _hidden(types, type_name, name):
+            continue
         if row is None:
             if name in ("realized", "hotplugged", "parent_bus", "type") or re.fullmatch(r".*\[\d+\]", name):
                 if name.endswith("]") and not _is_array(known, name):
@@ -45,6 +48,12 @@ def check_properties(board: Board, type_name: str, properties: Mapping[str, str]
                 devfn_of(value, type_name)
             continue
         _check(board, name, value, row["type"], str(row.get("description", "")))
+
+
+def _hidden(types: QomTypes | None, type_name: str, name: str) -> bool:
+    """device-list-properties leaves such names out."""
+    rows = None if types is None else types.properties(type_name)
+    return isinstance(rows, list) and any(row["name"] == name for row in rows)
 
 
 def _is_array(known: Mapping[str, object], name: str) -> bool:

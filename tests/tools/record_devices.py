@@ -11,7 +11,7 @@ The file is a JSON object: `version`, `types` and `board`, the latter two from a
 entry (`board`: machine to entry), each as JSON text of its own so that a reader parses only what it needs.
 
     entry: on (machine), with (properties), extra (arguments before it), fails (machine -> what the
-    plain `-device TYPE` was refused with), f (fragment, absent if it never started)
+    plain `-device TYPE` was refused with), bare (the same with `extra` but no properties), f (fragment, absent if it never started)
     fragment: t type, r regions, o other objects [[path, type]], b buses [[name, type]] oldest first,
       c children [[name, fragment, bus, addr]], q own lines of `info qtree`, gone properties,
       pci {config, mask, clear: hex; bars [[index, kind, region]]; lines of `info pci`},
@@ -223,6 +223,10 @@ class Recorder:
                 entry["with"] = properties
             if extra:
                 entry["extra"] = list(extra)
+            if properties and extra:
+                text = self.plain_start(name, machine, extra)
+                if text:
+                    entry["bare"] = text
             break
         for machine in PLAIN:
             if machine not in entry.get("fails", {}) and (machine != entry.get("on") or "with" in entry):
@@ -232,10 +236,10 @@ class Recorder:
                         entry.setdefault("fails", {})[machine] = text
         return entry
 
-    def plain_start(self, name: str, machine: str) -> str:
+    def plain_start(self, name: str, machine: str, extra: tuple[str, ...] = ()) -> str:
         """What `-device NAME` is refused with on *machine*; empty: it starts."""
         try:
-            self.start(machine, (), f"{name},id=dut").stop()
+            self.start(machine, extra, f"{name},id=dut").stop()
         except Refusal as refusal:
             return self.reason(str(refusal), name)
         return ""

@@ -6,7 +6,6 @@ from qshim.devices.catalogue import CatalogueDevice
 from qshim.devices.errors import DeviceError
 from qshim.devices.layout import Layout
 from qshim.devices.pci.bus import PciBus
-from qshim.devices.pci.function import PciFunction
 from qshim.memory import MemoryRegion
 from qshim.qom import QomObject
 from qshim.units import SPACE
@@ -22,6 +21,8 @@ class _Iommu(CatalogueDevice):
     keeps: tuple[str, ...] = ()
     """Regions of the recorded layout that are there whatever functions there are."""
     region_type = "iommu-memory-region"
+    always: tuple[int, ...] = ()
+    """Addresses that have a view although no function is there."""
 
     def prepare(self, layout: Layout) -> None:
         """Leave out what was recorded of the functions of one machine."""
@@ -32,25 +33,28 @@ class _Iommu(CatalogueDevice):
     def realize(self) -> None:
         """Take over the root bus."""
         super().realize()
-        self.roots: dict[PciFunction, MemoryRegion] = {}
+        self.roots: dict[tuple[int, int], MemoryRegion] = {}
         self.make_shared()
         bus = next((bus for bus in self.board.pci_buses if isinstance(bus, PciBus)), None)
         if bus is None:
             raise DeviceError(f"{self.type_name} needs a PCI bus, which {self.board.machine.type_name} does not have")
-        bus.dma_root = self.root_of
+        bus.dma_root = lambda function: self.root_of(function.pci_bus.order, function.devfn)
+        self.root_bus = bus
+        for devfn in self.always:
+            self.root_of(bus.order, devfn)
 
     def make_shared(self) -> None:
         """Regions that all functions look at."""
 
-    def root_of(self, function: PciFunction) -> MemoryRegion:
-        """What *function* sees."""
-        found = self.roots.get(function)
+    def root_of(self, bus: int, devfn: int) -> MemoryRegion:
+        """What the function *devfn* of a bus sees."""
+        found = self.roots.get((bus, devfn))
         if found is None:
-            found = self.roots[function] = self.make_root(function)
+            found = self.roots[bus, devfn] = self.make_root(devfn)
         return found
 
-    def make_root(self, function: PciFunction) -> MemoryRegion:
-        """A new view for *function*."""
+    def make_root(self, devfn: int) -> MemoryRegion:
+        """A new view."""
         raise NotImplementedError
 
     def translating(self, name: str) -> MemoryRegion:
@@ -61,9 +65,7 @@ class _Iommu(CatalogueDevice):
 
     def unrealize(self) -> None:
         """Functions see memory directly again."""
-        for bus in self.board.pci_buses:
-            if isinstance(bus, PciBus) and bus.dma_root == self.root_of:
-                bus.dma_root = None
+        self.root_bus.dma_root = None
         super().unrealize()
 
     def _add_space(self, root: MemoryRegion, name: str) -> None:
@@ -85,10 +87,10 @@ class IntelIommu(_Iommu):
         self.direct.add_subregion(everything, 0)
         self.direct.add_subregion(self.interrupts, INTERRUPTS, 1)
 
-    def make_root(self, function: PciFunction) -> MemoryRegion:
+    def make_root(self, devfn: int) -> MemoryRegion:
         """A container with the direct view on and the translated one off."""
         board = self.board
-        place = f"{function.devfn >> 3:02x}.{function.devfn & 7:x}"
+        place = f"{devfn >> 3:02x}.{devfn & 7:x}"
         translated = self.translating(f"vtd-{place}-dmar")
         interrupts = board.alias("vtd-ir", self.interrupts, 0, INTERRUPT_SIZE, self)
         root = board.container(f"vtd-{place}", SPACE, self)
@@ -109,6 +111,7 @@ class AmdIommu(_Iommu):
 
     keeps = ("amdvi-mmio",)
     region_type = "amd-iommu-iommu-memory-region"
+    always = (0xA0,)
 
     def make_shared(self) -> None:
         """Memory and interrupts without DMA remapping, in releases that have them apart."""
@@ -121,12 +124,12 @@ class AmdIommu(_Iommu):
         self.direct.add_subregion(everything, 0)
         self.direct.add_subregion(self.interrupts, INTERRUPTS, 1)
 
-    def make_root(self, function: PciFunction) -> MemoryRegion:
+    def make_root(self, devfn: int) -> MemoryRegion:
         """A container with a translating region."""
         board, quirks = self.board, self.board.quirks
         translated = self.translating("amd_iommu")
         root = board.container("amdvi_root", SPACE, self)
-        self._add_space(root, f"amd_iommu_devfn_{function.devfn}")
+        self._add_space(root, f"amd_iommu_devfn_{devfn}")
         if not quirks.amd_iommu_has_views:
             interrupts = board.io("amd_iommu_ir", INTERRUPT_SIZE, self)
             root.add_subregion(translated, 0, 1)
@@ -146,10 +149,10 @@ class VirtioIommu(_Iommu):
 
     region_type = "virtio-iommu-memory-region"
 
-    def make_root(self, function: PciFunction) -> MemoryRegion:
+    def make_root(self, devfn: int) -> MemoryRegion:
         """A container, a translating region of the same name, and memory."""
         board = self.board
-        name = f"virtio-iommu-memory-region-{len(self.roots)}-{function.devfn}"
+        name = f"virtio-iommu-memory-region-{len(self.roots)}-{devfn}"
         root = board.container(name, SPACE, self)
         self._add_space(root, "virtio-iommu-device")
         translated = self.translating(name)

@@ -126,9 +126,7 @@ class VirtioMem(VirtioMemoryDevice):
         if requested % block:
             raise DeviceError(f"'requested-size' property has to be multiples of 'block-size' (0x{block:x})")
         if requested > region.size:
-            raise DeviceError(
-                f"'requested-size' property cannot exceed the memory backend size (0x{region.size:x})"
-            )
+            raise DeviceError(f"'requested-size' property cannot exceed the memory backend size (0x{region.size:x})")
 
     def name_block(self, region: MemoryRegion) -> None:
         """After the function."""
@@ -154,5 +152,3 @@ class VirtioPmem(VirtioMemoryDevice):
         """Its entry in query-memory-devices."""
         data = self._identity() | {"memaddr": self.addr, "size": self.size, "memdev": f"/objects/{self.memdev}"}
         return {"type": self.kind, "data": data}
-
-

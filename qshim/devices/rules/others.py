@@ -13,6 +13,7 @@ __all__ = [
     "megasas_rule",
     "nvme_rule",
     "persistent_rule",
+    "port_space_rule",
     "record_store_rule",
     "shared_memory_rule",
     "shpc_rule",
@@ -120,6 +121,12 @@ def testdev_rule(device: Device, layout: Layout) -> None:
         layout.add(RegionPlan(f"{name}[0]", pow2_ceil(amount), "ram", "@bar2", 0, 1), block=f"*/{name}", bar_kind=kind)
     else:
         layout.add(RegionPlan("pci-testdev-membar[0]", pow2_ceil(amount), "io", "@bar2", 0, 1), bar_kind=kind)
+
+
+def port_space_rule(device: Device, layout: Layout) -> None:
+    """lsi53c8xx: an address space on the ports of its bus."""
+    del device
+    layout.spaces.append(("lsi-pci-io", "@io"))
 
 
 def shpc_rule(device: Device, layout: Layout) -> None:

@@ -37,6 +37,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "nec-usb-xhci": (others.xhci_rule,),
     "nvme": (others.nvme_rule, others.persistent_rule),
     "ivshmem-plain": (others.shared_memory_rule,),
+    "lsi53c810": (others.port_space_rule,),
+    "lsi53c895a": (others.port_space_rule,),
     "acpi-erst": (others.record_store_rule,),
     "megasas": (others.megasas_rule,),
     "megasas-gen2": (others.megasas_rule,),
