@@ -14,11 +14,12 @@ from qshim import versions
 from qshim.events import Event, Later, Throttle, now
 
 if TYPE_CHECKING:
+    from qshim.argv import Chardev as Device
     from qshim.memory import AddressSpace, FlatRange, Topology
     from qshim.qom import MemoryBackend, QomObject
     from qshim.recording.format import Recording
 
-__all__ = ["Chardev", "Event", "Files", "Ring", "Version", "Vm"]
+__all__ = ["Chardev", "ChardevHost", "Event", "Files", "Ring", "Version", "Vm"]
 
 T = TypeVar("T")
 
@@ -84,6 +85,16 @@ class Files(Protocol):
         """The descriptor *fd*, which was passed to a monitor, as a file; closing it closes *fd*."""
 
 
+class ChardevHost(Protocol):
+    """Who opens character devices that need the host (see `Vm.chardev_host`)."""
+
+    def plug(self, device: Device) -> str:
+        """Open *device*; its name as query-chardev shows it. It raises OptionError."""
+
+    def unplug(self, label: str) -> None:
+        """Close the device *label*, if it was plugged."""
+
+
 class Vm:
     """One machine."""
 
@@ -132,6 +143,8 @@ class Vm:
         """Character devices by label, the newest last; whoever opens one enters it."""
         self.rings: dict[str, Ring] = {}
         """Ring buffers among them."""
+        self.chardev_host: ChardevHost | None = None
+        """Opens the others; None while nobody serves the machine."""
         self.files: Files | None = None
         """Makes the files that monitor commands write; None: there are none."""
         self.backends: dict[str, MemoryBackend] | None = None

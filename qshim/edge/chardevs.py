@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from qshim.argv import Chardev, OptionError, SocketAddress
 from qshim.edge.stream import Receiver, Stream
+from qshim.vm import Ring
 
 __all__ = ["Backend", "Policy", "backend"]
 
@@ -61,6 +62,10 @@ class Backend:
         self.policy = policy
         self.connected: Callable[[Backend, Callable[[Receiver], Stream]], None] | None = None
         self.first_client = asyncio.Event()
+        self.ring: Ring | None = None
+        """Where a ring buffer keeps what is written to it."""
+        self.told = True
+        """Whether the name of a terminal is printed."""
         self._unused: Stream | None = None
 
     @property
@@ -166,6 +171,26 @@ class _Pipe(_File):
         self._connect(lambda receiver: Stream(receiver, reading=reading, writing=writing, ends=False))
 
 
+class _RingBuffer(Backend):
+    def __init__(self, device: Chardev, policy: Policy) -> None:
+        super().__init__(device, policy)
+        self.ring: Ring = Ring(device.size)
+
+    def open(self) -> None:
+        self._connect(lambda receiver: _RingStream(receiver, self.ring))
+
+
+class _RingStream(Stream):
+    """Nothing comes from a ring buffer; what is written stays there."""
+
+    def __init__(self, receiver: Receiver, ring: Ring) -> None:
+        super().__init__(receiver)
+        self._ring = ring
+
+    def write(self, data: bytes) -> None:
+        self._ring.write(data)
+
+
 class _Pty(Backend):
     """A pseudo terminal; somebody is connected while its other end is open."""
 
@@ -182,7 +207,8 @@ class _Pty(Backend):
         tty.setraw(slave)
         self._name = os.ttyname(slave)
         os.close(slave)
-        print(f"char device redirected to {self._name} (label {self.device.id})", flush=True)
+        if self.told:
+            print(f"char device redirected to {self._name} (label {self.device.id})", flush=True)
         self.first_client.set()
         self.released()
 
@@ -422,5 +448,5 @@ def backend(device: Chardev, policy: Policy) -> Backend:
     """The character device that *device* describes, not open yet."""
     if device.address is not None:
         return (_Listening if device.address.server else _Connecting)(device, policy)
-    kinds = {"stdio": _Terminal, "file": _File, "pipe": _Pipe, "pty": _Pty}
+    kinds = {"stdio": _Terminal, "file": _File, "pipe": _Pipe, "pty": _Pty, "ringbuf": _RingBuffer}
     return kinds.get(device.kind, Backend)(device, policy)

@@ -220,7 +220,8 @@ class Server:
         self.first_greeted = asyncio.Event()
         self._ended = asyncio.Event()
         self._all_gone = asyncio.Event()
-        self.backends = [backend(_own(device), policy or Policy()) for device in line.chardevs]
+        self._policy = policy or Policy()
+        self.backends = [backend(_own(device), self._policy) for device in line.chardevs]
         self._used = {monitor.chardev: "qmp" if monitor.control else "hmp" for monitor in line.monitors}
         by_id = dict(zip((device.id for device in line.chardevs), self.backends, strict=True))
         self._shared = {device.id: _Shared(vm, line.escape) for device in line.chardevs if device.mux}
@@ -242,6 +243,8 @@ class Server:
             elif port.chardev is not None:
                 self._used.setdefault(port.chardev, "port")
                 by_id[port.chardev].connected = partial(self._connected, _Port())
+        vm.rings |= {each.device.id: each.ring for each in self.backends if each.ring is not None}
+        vm.chardev_host = self
         vm.subscribe(lambda event: None, self._ended.set)
         loop = asyncio.get_running_loop()
         vm.set_clock(lambda seconds, call: loop.call_later(seconds, call))
@@ -271,6 +274,24 @@ class Server:
             else:
                 monitor = kind if kind != "port" else None
                 self.vm.chardevs[label] = Chardev(label, each.filename, kind is not None, kind is not None, monitor)
+
+    def plug(self, device: Device) -> str:
+        """Open *device* for a monitor command; its name as query-chardev shows it.
+
+        :raises OptionError: it cannot be had.
+        """
+        new = backend(device, self._policy)
+        new.told = False
+        new.open()
+        self.backends.append(new)
+        self.show_chardevs()
+        return new.filename
+
+    def unplug(self, label: str) -> None:
+        """Close the device *label*."""
+        for each in [each for each in self.backends if each.device.id == label]:
+            each.close()
+            self.backends.remove(each)
 
     async def start(self) -> None:
         """Open every character device, in order; one with wait=on first waits for its client, as QEMU does.

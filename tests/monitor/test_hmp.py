@@ -54,7 +54,7 @@ TRY = 'Try "help info mtree" for more information\r\n'
         ),
         ("info status", "VM status: paused (prelaunch)\r\n"),
         ("info name", "vmx\r\n"),
-        ("info tlb", "info tlb is not modelled by qshim\r\n"),
+        ("info lapic", "info lapic is not modelled by qshim\r\n"),
     ],
 )
 @pytest.mark.parametrize("dialect", versions.KNOWN)

@@ -66,8 +66,8 @@ def test_memsave_stops_where_nothing_is_mapped(tmp_path: Path) -> None:
     assert (tmp_path / "a").stat().st_size == 4096
     with pytest.raises(CommandError, match="expects a CPU number"):
         memsave(vm, 0, 1, str(tmp_path / "b"), 1)
-    with pytest.raises(CommandError, match=r"^Could not open '/nonexistent/x': No such file or directory$"):
-        memsave(vm, 0, 1, "/nonexistent/x", 0)
+    with pytest.raises(CommandError, match=r"^Could not open '/nonexisting/x': No such file or directory$"):
+        memsave(vm, 0, 1, "/nonexisting/x", 0)
 
 
 def test_files_are_written_where_the_policy_allows(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_dump_as_real_qemu(dialect: str, stretch: tuple[int, ...], tmp_path: Pat
 
 
 DUMPS: list[dict[str, Any]] = [
-    {"begin": 0}, {"length": 5}, {"protocol": "x"}, {"protocol": "fd:zz"}, {"protocol": "file:/nonexistent/q"},
+    {"begin": 0}, {"length": 5}, {"protocol": "x"}, {"protocol": "fd:zz"}, {"protocol": "file:/nonexisting/q"},
     {"begin": 0xD000000000, "length": 5}, {"begin": 0, "length": 0}, {"format": "kdump-zlib", "begin": 3, "length": 5},
     {"format": "kdump-lzo"}, {"format": "kdump-snappy"}, {"format": "kdump-zlib", "paging": True}, {"paging": True},
 ]  # fmt: skip

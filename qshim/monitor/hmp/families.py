@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from qshim.monitor.hmp import absent, blocks, control, examine, helping, idle, machine, memory, objects, ports, saving
+from qshim.monitor.hmp import (
+    absent,
+    blocks,
+    chardevs,
+    control,
+    examine,
+    helping,
+    idle,
+    machine,
+    memory,
+    objects,
+    ports,
+    saving,
+)
 
 __all__ = ["FAMILIES"]
 
-FAMILIES = (absent, blocks, control, examine, helping, idle, machine, memory, objects, ports, saving)
+FAMILIES = (absent, blocks, chardevs, control, examine, helping, idle, machine, memory, objects, ports, saving)

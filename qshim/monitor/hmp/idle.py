@@ -8,7 +8,6 @@ from qshim.monitor.hmp.table import HMP, Call, Handler, plain_errors
 from qshim.monitor.registry import CommandError
 
 __all__ = [
-    "chardev_remove",
     "device_add",
     "device_del",
     "info_block_jobs",
@@ -187,13 +186,6 @@ def watchdog_action(call: Call) -> str:
 def system_wakeup(call: Call) -> str:
     """Wake a suspended guest: none is."""
     ask(call.vm, "system_wakeup")
-    return ""
-
-
-@HMP.command("chardev-remove")
-def chardev_remove(call: Call) -> str:
-    """Remove a character device."""
-    ask(call.vm, "chardev-remove", {"id": call.text("id")})
     return ""
 
 

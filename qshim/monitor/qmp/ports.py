@@ -8,24 +8,25 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from qshim.monitor.chardevs import add, change, device_of, remove
 from qshim.monitor.qmp.keytable import KeyTable
 from qshim.monitor.qmp.machine import recorded
 from qshim.monitor.qmp.table import QMP
 from qshim.monitor.registry import CommandError
-from qshim.vm import Chardev, Ring
+from qshim.vm import Ring
 
 if TYPE_CHECKING:
+    from qshim.argv import Chardev as Device
     from qshim.vm import Vm
 
 __all__ = [
-    "chardev_add", "chardev_remove", "query_chardev", "query_iothreads", "query_yank", "ringbuf_read", "ringbuf_write",
+    "chardev_add", "chardev_change", "chardev_remove", "chardev_send_break", "query_chardev", "query_iothreads",
+    "query_yank", "ringbuf_read", "ringbuf_write",
 ]  # fmt: skip
 
 Arguments = Mapping[str, object]
 
 _NOT_BASE64 = re.compile("[^A-Za-z0-9+/=]")
-_RING = 65536
-"""Bytes of a ring buffer unless it is told otherwise."""
 _SOCKETS = ("unix:", "tcp:", "telnet:", "disconnected:", "websocket:")
 
 
@@ -48,22 +49,42 @@ def _labels(vm: Vm) -> set[str]:
 
 @QMP.command("chardev-add")
 def chardev_add(vm: Vm, arguments: Arguments) -> object:
-    """Make a character device that needs no host: `null`, or a ring buffer."""
-    name, backend = str(arguments["id"]), arguments["backend"]
-    assert isinstance(backend, Mapping)
-    kind, data = backend["type"], backend["data"]
+    """Make a character device; a pty answers with its path."""
+    name = str(arguments["id"])
     if name in _labels(vm):
         raise CommandError(f"Chardev with id '{name}' already exists")
-    if "logfile" in data:
-        raise CommandError("chardev-add with logfile is not modelled by qshim")
-    if kind in ("ringbuf", "memory"):
-        size = data.get("size", _RING)
-        if size & (size - 1):
-            raise CommandError(f"Failed to add chardev '{name}': size of ringbuf chardev must be power of two")
-        vm.rings[name] = Ring(size)
-    elif kind != "null":
-        raise CommandError(f"chardev-add of {kind} is not modelled by qshim")
-    vm.chardevs[name] = Chardev(name, kind, frontend_open=False, busy=False)
+    try:
+        filename = add(vm, _device(arguments))
+    except CommandError as error:
+        if "by qshim" in error.desc:
+            raise
+        raise CommandError(f"Failed to add chardev '{name}': {error.desc}") from None
+    return {"pty": filename.removeprefix("pty:")} if filename.startswith("pty:") else {}
+
+
+def _device(arguments: Arguments) -> Device:
+    backend = arguments["backend"]
+    assert isinstance(backend, Mapping)
+    return device_of(str(arguments["id"]), str(backend["type"]), backend["data"])
+
+
+@QMP.command("chardev-change")
+def chardev_change(vm: Vm, arguments: Arguments) -> object:
+    """Put another one in its place."""
+    name = str(arguments["id"])
+    if name not in _labels(vm):
+        raise CommandError(f"Chardev '{name}' does not exist")
+    if name not in vm.chardevs:
+        raise CommandError("chardev-change of a recorded device is not modelled by qshim")
+    filename = change(vm, _device(arguments))
+    return {"pty": filename.removeprefix("pty:")} if filename.startswith("pty:") else {}
+
+
+@QMP.command("chardev-send-break")
+def chardev_send_break(vm: Vm, arguments: Arguments) -> object:
+    """Send a break to whoever uses it: nobody minds."""
+    if arguments["id"] not in _labels(vm):
+        raise CommandError(f"Chardev '{arguments['id']}' not found")
     return {}
 
 
@@ -73,10 +94,7 @@ def chardev_remove(vm: Vm, arguments: Arguments) -> object:
     name = str(arguments["id"])
     if name not in _labels(vm):
         raise CommandError(f"Chardev '{name}' not found")
-    if name not in vm.chardevs or vm.chardevs[name].busy:
-        raise CommandError(f"Chardev '{name}' is busy")
-    del vm.chardevs[name]
-    vm.rings.pop(name, None)
+    remove(vm, name)
     return {}
 
 
