@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from qshim.devices.chipset.cpu import X86Cpu
-from qshim.devices.qdev import Device
+from qshim.machines.layouts import MachineError
 from qshim.machines.x86 import X86Machine
 
 __all__ = ["answers", "memory_devices", "numa_text"]
@@ -62,7 +62,12 @@ def cpus_fast(machine: X86Machine) -> list[dict[str, object]]:
 
 
 def hotpluggable(machine: X86Machine) -> list[dict[str, object]]:
-    """query-hotpluggable-cpus: the highest place first."""
+    """query-hotpluggable-cpus: the highest place first.
+
+    :raises MachineError: the board has no CPU hot-plug.
+    """
+    if not machine.hotplug_cpus:
+        raise MachineError(machine.quirks.no_cpu_hotplug)
     there = {cpu.index: cpu for cpu in present(machine)}
     rows = []
     for index in reversed(range(machine.smp.max_cpus)):
@@ -90,13 +95,8 @@ def plugged(machine: X86Machine) -> list[tuple[int, int]]:
     return [
         (getattr(device, "node", 0), getattr(device, "plugged_size", getattr(device, "size", 0)))
         for device in machine.board.devices
-        if getattr(device, "told", None) is not None and counts(device)
+        if getattr(device, "told", None) is not None
     ]
-
-
-def counts(device: Device) -> bool:
-    """Whether the size of a memory device counts as plugged memory."""
-    return device.type_name != "nvdimm" and "pmem" not in device.type_name
 
 
 def size_summary(machine: X86Machine) -> dict[str, object]:

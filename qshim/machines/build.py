@@ -9,6 +9,7 @@ from qshim.argv.dialect import option_help
 from qshim.argv.plan import machine_plan
 from qshim.machines.compat import compat_of
 from qshim.machines.isapc import IsaPc
+from qshim.machines.microvm import MicroVm
 from qshim.machines.none import NoneMachine
 from qshim.machines.pc import PcI440fx, PcQ35
 from qshim.machines.x86 import Request, X86Machine
@@ -27,6 +28,8 @@ def board_of(name: str) -> type[X86Machine] | None:
         return PcQ35
     if name == "isapc":
         return IsaPc
+    if name == "microvm":
+        return MicroVm
     if name == "none":
         return NoneMachine
     return None

@@ -501,6 +501,8 @@ class PcI440fx(Pc):
             family = "pc,usb=on"
         device = create(self.board, bridge, properties={"addr": "1", "multifunction": "on"}, machine=family)
         assert isinstance(device, CatalogueFunction)
+        # functions are realized by number
+        device.layout.children.sort(key=lambda child: child.addr or 0)
         if not self.has_acpi:
             device.layout.children = [child for child in device.layout.children if child.name != "pm"]
         return self.board.plug(device, bus)

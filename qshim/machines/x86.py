@@ -408,6 +408,9 @@ class X86Machine:
         name = self.plan.bios
         if name is None:
             data = self.request.firmware(default)
+            if data is not None and len(data) != size and not self.plan.data_dirs:
+                # the file of another release: the layout is that of this one
+                data = None
             return data, size if data is None else len(data)
         data = self.request.firmware(name)
         if data is None or not data or len(data) % (64 * KIB):

@@ -131,6 +131,8 @@ class Quirks(NamedTuple):
     """vmport=on without i8042 is an error (10.0; x86-boards.md 2.3)."""
     tco_may_be_off: bool = True
     """ICH9-LPC.enable_tco=off removes the registers (10.0; x86-boards.md 2.3)."""
+    no_cpu_hotplug: str = "machine does not support hot-plugging CPUs"
+    """query-hotpluggable-cpus on a board without it (other words before 10.0; x86-boards.md 7)."""
     no_device_memory: str = (
         "the configuration is not prepared for memory devices (e.g., for memory hotplug), consider specifying the "
         "maxmem option"
@@ -181,6 +183,7 @@ V7_2 = V10_0._replace(
     pci_sleep_unmaps=False,
     pci_bridge_spaces=False,
     tco_may_be_off=False,
+    no_cpu_hotplug="The feature 'query-hotpluggable-cpus' is not enabled",
     no_device_memory="memory devices (e.g. for memory hotplug) are not enabled, please specify the maxmem option",
     port_list_objects=False,
     amd_iommu_has_views=False,

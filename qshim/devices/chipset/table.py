@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qshim.devices.chipset.extra_root import Pxb
+from qshim.devices.chipset.gpex import GpexHost
 from qshim.devices.chipset.host import I440FXHost, Q35Host
 from qshim.devices.chipset.i440fx import I440FX
 from qshim.devices.chipset.igb import Igb, IgbVf
@@ -16,6 +17,7 @@ from qshim.devices.memory.virtio import VirtioMem, VirtioPmem
 __all__ = ["CLASSES"]
 
 CLASSES: dict[str, Any] = {
+    "gpex-pcihost": GpexHost,
     "i440FX": I440FX,
     "i440FX-pcihost": I440FXHost,
     "q35-pcihost": Q35Host,

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from qshim.errors import QshimError
 from qshim.monitor.hmp.memory import ramblock_text
 from qshim.monitor.qmp.extensions import schema_for
 from qshim.monitor.qmp.table import QMP
@@ -54,7 +55,10 @@ def recorded(vm: Vm, command: str) -> Any:
     :raises CommandError: with its own words where it refused, else because nobody knows.
     """
     if command in vm.answers:
-        return schema_for(vm).shaped(command, vm.answers[command]())
+        try:
+            return schema_for(vm).shaped(command, vm.answers[command]())
+        except QshimError as error:
+            raise CommandError(str(error)) from error
     recording = vm.recording
     if recording is None:
         if command in _NOTHING:
