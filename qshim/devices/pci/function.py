@@ -240,7 +240,7 @@ class PciFunction(Device):
         """Registers in [offset, offset + size), which held *before*, were written."""
 
     def reset(self) -> None:
-        """system_reset: COMMAND and BARs are cleared, everything is unmapped (5.2)."""
+        """system_reset: COMMAND and BARs are cleared, so that everything is unmapped (5.2)."""
         config = self.config
         for at in (COMMAND, COMMAND + 1, STATUS, STATUS + 1, INTERRUPT_LINE):
             config[at] &= ~(self.mask[at] | self.clear_mask[at]) & 0xFF
@@ -255,9 +255,8 @@ class PciFunction(Device):
                     config[n] &= ~self.mask[n] & 0xFF
         for bar in self.bars.values():
             config[bar.offset : bar.offset + bar.width] = bar.kind.to_bytes(bar.width, "little")
+        # the alias of bus mastering keeps its state until COMMAND is written next
         self.update_mappings()
-        if self.bus_master is not None:
-            self.bus_master.set_enabled(False)
 
     def add_rom(self, region: MemoryRegion) -> None:
         """A ROM behind its BAR."""
