@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
+import select
+import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 __all__ = ["HostFiles"]
+
+_PATIENCE = 5
+"""Seconds that a command waits for whoever reads what it writes."""
 
 
 class HostFiles:
@@ -33,9 +40,32 @@ class HostFiles:
 
     def create(self, path: str, mode: int) -> BinaryIO:
         """The new, empty file *path*; one that stands there is emptied."""
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-        return os.fdopen(fd, "wb")
+        # a pipe without a reader is an error, not a reason to wait; what is opened is ours, so it stays that way
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK, mode)
+        return _opened(fd)
 
     def fdopen(self, fd: int) -> BinaryIO:
         """The descriptor *fd* as a file that closes it."""
+        return _opened(fd)
+
+
+def _opened(fd: int) -> BinaryIO:
+    if stat.S_ISREG(os.fstat(fd).st_mode):
         return os.fdopen(fd, "wb")
+    return io.BufferedWriter(_Patient(fd, "wb"))
+
+
+class _Patient(io.FileIO):
+    """A pipe, socket or device. Whoever reads it may be slow, but one who does not read stops nobody for good."""
+
+    def write(self, data: Any) -> int:
+        """Write a part of *data* as soon as it fits; raises OSError when nothing fits for `_PATIENCE` seconds."""
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLOUT)
+        while True:
+            if not poll.poll(_PATIENCE * 1000):
+                raise TimeoutError(errno.ETIMEDOUT, f"nobody has read it for {_PATIENCE} seconds")
+            # a pipe that is ready takes this much without blocking
+            written = super().write(memoryview(data)[: select.PIPE_BUF])
+            if written:
+                return written

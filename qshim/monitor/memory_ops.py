@@ -7,7 +7,6 @@ passed over at once. Files are made by whoever serves the machine (`Vm.files`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from qshim.memory import AddressSpace, MemoryRegion
@@ -25,6 +24,8 @@ __all__ = [
 ]  # fmt: skip
 
 _CHUNK = 1 << 20
+_MOST_ZEROS = 1 << 36
+"""Bytes of nothing that are written where no hole can be left; more is refused."""
 _SPACE = 1 << 64
 _X86_PHYSICAL = 1 << 52
 
@@ -191,18 +192,28 @@ def store(file: BinaryIO, data: Iterator[tuple[int, bytes | None]]) -> None:
     """
     try:
         with file:
-            length = written = file.tell()
+            seekable = file.seekable()
+            length = written = file.tell() if seekable else 0
             for count, piece in data:
                 length += count
-                if piece is None:
+                if piece is None and seekable:
                     file.seek(count, 1)
+                elif piece is None:
+                    for at in range(0, min(count, _MOST_ZEROS), _CHUNK):
+                        file.write(bytes(min(_CHUNK, count - at)))
+                    if count > _MOST_ZEROS:
+                        raise OverflowError
+                    written = length
                 else:
                     file.write(piece)
                     written = length
             if written != length:
-                # what was written last is a hole; a file that is no regular one need not have a length
-                with suppress(OSError):
+                # what was written last is a hole; a device has no length, but may have something to say
+                try:
                     file.truncate(length)
+                except OSError:
+                    file.seek(-1, 1)
+                    file.write(b"\0")
     except (OSError, OverflowError, ValueError) as error:
         raise CommandError("An IO error has occurred") from error
 

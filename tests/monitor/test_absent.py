@@ -15,16 +15,16 @@ from tests.support.oracle import needs
 
 LINES = (
     "info sync-profile", "sync-profile on", "sync-profile", "sync-profile zz", "sync-profile reset", "singlestep",
-    "info status", "singlestep off", "one-insn-per-tb on", "one-insn-per-tb x", "info status", "block_resize x 10", "delvm x",
-    "boot_set x", "boot_set c", "boot_set cc", "set_password vnc x", "set_password spice x", "set_password x y",
-    "expire_password spice now", "expire_password vnc +x", "expire_password vnc +1", "expire_password x now",
-    "mouse_move 1 2", "mouse_button 1", "sendkey a", "sendkey a-", "sendkey ctrl-alt-zz", "sendkey 0x1e",
-    "sendkey a -1", "calc_dirty_rate 0", "calc_dirty_rate 1 2", "calc_dirty_rate -r -b 1", "announce_self", "hostfwd_add x",
-    "hostfwd_remove x", "info network", "info usernet", "info rocker x", "info rocker-ports x", "netdev_del nope",
-    "set_link x on", "set_link x foo", "mce 0 1 2 3 4 5", "mce 5 1 2 3 4 5", "nmi", "info mem", "info tlb",
-    "gdbserver none", "nbd_server_stop", "nbd_server_remove x", "nbd_server_add x", "info snapshots", "eject x",
-    "change x y", "commit x", "commit all", "block_job_cancel x", "loadvm x", "savevm", "drive_del x",
-    "x_colo_lost_heartbeat",
+    "info status", "singlestep off", "one-insn-per-tb on", "one-insn-per-tb x", "info status", "block_resize x 10",
+    "delvm x", "boot_set x", "boot_set c", "boot_set cc", "set_password vnc x", "set_password spice x",
+    "set_password x y", "expire_password spice now", "expire_password vnc +x", "expire_password vnc +1",
+    "expire_password x now", "mouse_move 1 2", "mouse_button 1", "sendkey a", "sendkey a-", "sendkey ctrl-alt-zz",
+    "sendkey 0x1e", "sendkey a -1", "calc_dirty_rate 0", "calc_dirty_rate 1 2", "calc_dirty_rate -r -b 1",
+    "announce_self", "hostfwd_add x", "hostfwd_remove x", "info network", "info usernet", "info rocker x",
+    "info rocker-ports x", "netdev_del nope", "set_link x on", "set_link x foo", "mce 0 1 2 3 4 5", "mce 5 1 2 3 4 5",
+    "nmi", "info mem", "info tlb", "gdbserver none", "nbd_server_stop", "nbd_server_remove x", "nbd_server_add x",
+    "info snapshots", "eject x", "change x y", "commit x", "commit all", "block_job_cancel x", "loadvm x", "savevm",
+    "drive_del x", "x_colo_lost_heartbeat",
 )  # fmt: skip
 MACHINES = [
     *((label, "x86_64", machine) for label in versions.KNOWN for machine in ("q35", "none")),
