@@ -150,6 +150,8 @@ class Quirks(NamedTuple):
     """amd-iommu keeps a direct view of memory beside the translated one (10.0; x86-boards.md 6.5)."""
     amd_iommu_starts_off: bool = False
     """amd-iommu shows memory directly until it is enabled (11.1; x86-boards.md 6.5)."""
+    smbase_needs_query: bool = False
+    """F_SMBASE of q35 drops what is written before it has been asked with ff (7.2; seen)."""
 
 
 V10_0 = Quirks("10.0")
@@ -186,6 +188,7 @@ V7_2 = V10_0._replace(
     no_cpu_hotplug="The feature 'query-hotpluggable-cpus' is not enabled",
     no_device_memory="memory devices (e.g. for memory hotplug) are not enabled, please specify the maxmem option",
     port_list_objects=False,
+    smbase_needs_query=True,
     amd_iommu_has_views=False,
     smm_off_drops_smram=False,
     device_memory_space=False,

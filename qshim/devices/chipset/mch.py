@@ -139,6 +139,8 @@ class Mch(CatalogueFunction):
         value = config[SMBASE]
         if value == 0xFF:
             config[SMBASE], self.mask[SMBASE] = 0x01, 0x02
+        elif self.mask[SMBASE] == 0xFF and self.board.quirks.smbase_needs_query:
+            config[SMBASE] = 0
         elif value & 0x02:
             config[SMBASE], self.mask[SMBASE] = 0x02, 0x00
             locked = True

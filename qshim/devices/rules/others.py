@@ -17,12 +17,14 @@ __all__ = [
     "record_store_rule",
     "shared_memory_rule",
     "shpc_rule",
+    "slot_rule",
     "testdev_rule",
     "vmxnet3_rule",
     "xhci_rule",
 ]
 
 PAGE = 0x1000
+CAP_SLOT_ID, CAP_EXPRESS = 0x04, 0x10
 XHCI_PORTS, XHCI_PORT = 0x440, 0x10
 MIB = 1 << 20
 
@@ -140,8 +142,30 @@ def chassis_rule(device: Device, layout: Layout) -> None:
 
     :raises DeviceError: it has none.
     """
-    del layout
-    if not device.number_of("chassis_nr", 0):
+    number_of_chassis = device.number_of("chassis_nr", 0)
+    if not number_of_chassis:
         raise DeviceError(
             "Bridge chassis not specified. Each bridge is required to be assigned a unique chassis id > 0."
         )
+    at = _capability(layout, CAP_SLOT_ID)
+    if at and layout.pci is not None:
+        layout.pci.config[at + 3] = number_of_chassis & 0xFF
+
+
+def slot_rule(device: Device, layout: Layout) -> None:
+    """PCI Express ports tell the number of their slot."""
+    at = _capability(layout, CAP_EXPRESS)
+    if at and layout.pci is not None and device.text_of("slot"):
+        place = slice(at + 0x14, at + 0x18)
+        rest = int.from_bytes(layout.pci.config[place], "little") & 0x7FFFF
+        layout.pci.config[place] = (rest | (device.number_of("slot") & 0x1FFF) << 19).to_bytes(4, "little")
+
+
+def _capability(layout: Layout, kind: int) -> int:
+    """Where a capability is in recorded configuration space, 0: it is not there."""
+    if layout.pci is None:
+        return 0
+    config, at = layout.pci.config, layout.pci.config[0x34]
+    while at and config[at] != kind:
+        at = config[at + 1]
+    return at

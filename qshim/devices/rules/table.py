@@ -47,6 +47,9 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "pci-bridge": (others.chassis_rule, others.shpc_rule),
     "pci-bridge-seat": (others.chassis_rule, others.shpc_rule),
     "pcie-pci-bridge": (others.shpc_rule,),
+    "pcie-root-port": (others.slot_rule,),
+    "ioh3420": (others.slot_rule,),
+    "xio3130-downstream": (others.slot_rule,),
 }
 """Type -> rules in the order they are applied."""
 
