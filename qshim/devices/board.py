@@ -112,6 +112,8 @@ class Board:
         self.nvdimm = False
         """-machine nvdimm=on"""
         self.numa_nodes = 0
+        self.fw_cfg_files: set[str] = set()
+        """Option ROMs that firmware gets as files instead of through a BAR."""
         self.system = self.container("system", SPACE)
         self.ports = self.io("io", IO_SPACE)
         self.memory_space = self.space(self.system, "memory")

@@ -108,6 +108,11 @@ class Layout:
     unattached: list[tuple[str, str]] = field(default_factory=list)
     """Objects that appear below /machine/unattached: (path, type)."""
 
+    @property
+    def is_vga(self) -> bool:
+        """A VGA compatible function by its class code."""
+        return self.pci is not None and self.pci.config[0x0A:0x0C] == b"\x00\x03"
+
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Layout:
         """The layout that a fragment of the catalogue describes."""

@@ -27,7 +27,6 @@ class MicroVm(Pc):
     gpios = 28
     hotplug_cpus = False
     roms_are_readonly = False
-    acpi_unit = 4096
 
     @property
     def levels(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -134,3 +133,7 @@ class MicroVm(Pc):
         system.add_subregion(window64, base)
 
 
+
+    def acpi_tables(self) -> int:
+        """One page holds them, whatever is on the board (up to 288 CPUs)."""
+        return 4 * KIB

@@ -15,4 +15,11 @@ class NoneMachine(X86Machine):
     has_acpi = False
 
     def populate(self) -> None:
-        """Nothing."""
+        """RAM at 0, where somebody asked for some."""
+        if self.ram is not None:
+            self.board.system.add_subregion(self.ram, 0)
+        if self.plan.vga not in (None, "none"):
+            self.warn(
+                "A -vga option was passed but this machine type does not use that option; "
+                "No VGA device has been created"
+            )

@@ -40,12 +40,25 @@ def check_singles(board: Board, driver: str) -> None:
     """
     if driver.startswith("virtio-balloon") and any(d.type_name.startswith("virtio-balloon") for d in board.devices):
         raise DeviceError("Only one balloon device is supported")
+    if driver in _GLOBAL_VRAM and board.topology.ram.by_name("vga.vram") is not None and (
+        board.global_value(driver, "global-vmstate") in ("on", "true")
+    ):
+        raise DeviceError("Only one global VGA device can be used at a time")
     if driver == "qxl-vga" and any(device.type_name in _DISPLAYS for device in board.devices):
         raise DeviceError(
             "primary qxl-vga device must be console 0 (first display device on the command line)"
         )
+    if (
+        driver == "vmware-svga"
+        and board.quirks.vga_state_is_unique
+        and any(device.type_name in ("VGA", "secondary-vga") for device in board.devices)
+    ):
+        raise DeviceError(
+            "savevm_state_handler_insert: Detected duplicate SaveStateEntry: id=vga, instance_id=0x0"
+        )
 
 
+_GLOBAL_VRAM = ("VGA", "cirrus-vga", "qxl-vga", "vmware-svga", "ati-vga", "isa-vga")
 DEFAULT_RAM = 128 * MIB
 _HOST_SPACE = 1 << 47
 
@@ -344,7 +357,9 @@ class X86Machine:
         except DeviceError as error:
             raise OptionError(f"{plan.where}: {error}", *filter(None, [error.hint])) from error
         except MemoryModelError as error:
-            raise OptionError(f"{plan.where}: {error}") from error
+            # a name that is taken ends QEMU wherever it happens
+            own = "already registered" in str(error)
+            raise OptionError(str(error) if own else f"{plan.where}: {error}") from error
 
     def plug_in(self, driver: str, name: str | None, properties: Mapping[str, str]) -> Device:
         """A device that a user adds, now or while the machine runs.
@@ -423,7 +438,7 @@ class X86Machine:
         owner = board.machine.child("fw_cfg")
         if owner is None or not self.has_acpi or not self.has_acpi_blocks:
             return
-        tables = up(0x1006, self.acpi_unit) if self.acpi_unit == 4096 else self.acpi_tables()
+        tables = self.acpi_tables()
         rows = [("/rom@etc/acpi/tables", tables, 2 * MIB), ("/rom@etc/table-loader", 4 * KIB, 64 * KIB)]
         if self.compat.rsdp_in_ram:
             rows.append(("/rom@etc/acpi/rsdp", 4 * KIB, 4 * KIB))

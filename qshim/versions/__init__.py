@@ -133,6 +133,8 @@ class Quirks(NamedTuple):
     """ICH9-LPC.enable_tco=off removes the registers (10.0; x86-boards.md 2.3)."""
     no_cpu_hotplug: str = "machine does not support hot-plugging CPUs"
     """query-hotpluggable-cpus on a board without it (other words before 10.0; x86-boards.md 7)."""
+    vga_state_is_unique: bool = True
+    """vmware-svga beside a VGA is refused for the name of its state (10.0; seen)."""
     no_device_memory: str = (
         "the configuration is not prepared for memory devices (e.g., for memory hotplug), consider specifying the "
         "maxmem option"
@@ -186,6 +188,7 @@ V7_2 = V10_0._replace(
     pci_bridge_spaces=False,
     tco_may_be_off=False,
     no_cpu_hotplug="The feature 'query-hotpluggable-cpus' is not enabled",
+    vga_state_is_unique=False,
     no_device_memory="memory devices (e.g. for memory hotplug) are not enabled, please specify the maxmem option",
     port_list_objects=False,
     smbase_needs_query=True,

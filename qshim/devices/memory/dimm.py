@@ -171,13 +171,13 @@ class NvDimm(Dimm):
     def visible_size(self, backend: MemoryRegion) -> int:
         """Without labels, in whole alignments."""
         align = max(backend.align, ALIGN)
-        size = backend.size - self.label
-        if size <= 0:
+        size = max(backend.size - self.label, 0) // align * align
+        if not size:
             raise DeviceError(
                 f"the size of memdev {self.memdev} (0x{backend.size:x}) is too small to contain nvdimm label "
                 f"(0x{self.label:x}) and aligned PMEM (0x{align:x})"
             )
-        return size // align * align if self.label else size
+        return size
 
     def make_region(self, backend: MemoryRegion) -> MemoryRegion:
         """The alias that the guest sees."""

@@ -38,6 +38,10 @@ def rom_rule(device: Device, layout: Layout) -> None:
     if not wants_bar:
         if plan is not None:
             layout.drop(plan.name)
+        file = f"{'vgaroms' if layout.is_vga else 'genroms'}/{name}"
+        if file in device.board.fw_cfg_files:
+            raise DeviceError(f"duplicate fw_cfg file name: {file}")
+        device.board.fw_cfg_files.add(file)
         return
     if plan is None:
         return
