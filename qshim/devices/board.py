@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from qshim.devices.qdev import Bus, Device
 from qshim.memory import AddressSpace, MemoryRegion, MemoryRegionOps, Topology
 from qshim.memory.allocate import allocate_ram, allocate_resizeable_ram, allocate_rom, allocate_rom_device
+from qshim.memory.ops import IO_PORT_OPS, STRICT_IO_PORT_OPS
 from qshim.qom import MemoryBackend, QomObject
 from qshim.units import SPACE
 
@@ -115,7 +116,8 @@ class Board:
         self.fw_cfg_files: set[str] = set()
         """Option ROMs that firmware gets as files instead of through a BAR."""
         self.system = self.container("system", SPACE)
-        self.ports = self.io("io", IO_SPACE)
+        nobody = STRICT_IO_PORT_OPS if quirks.unaligned_ports_are_rejected else IO_PORT_OPS
+        self.ports = self.io("io", IO_SPACE, None, nobody)
         self.memory_space = self.space(self.system, "memory")
         self.io_space = self.space(self.ports, "I/O")
 

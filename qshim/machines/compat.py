@@ -12,7 +12,7 @@ from qshim.qom.types import qom_types
 
 __all__ = ["Compat", "compat_of", "compat_props"]
 
-_NAME = re.compile(r"pc-(?:i440fx|q35)-(\d+)\.(\d+)")
+_NAME = re.compile(r"pc-(?:i440fx|q35)-(\d+)\.(\d+)(?:\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -427,6 +427,12 @@ class PcI440fx(Pc):
     family = "pc"
 
     @property
+    def acpi_hotplug(self) -> bool:
+        """PIIX4_PM does it, where there is one."""
+        value = self.board.global_value("PIIX4_PM", "acpi-pci-hotplug-with-bridge-support")
+        return self.has_acpi and value not in ("off", "false")
+
+    @property
     def hpet_gpios(self) -> int:  # type: ignore[override]
         """Lines that hpet alone brings."""
         return 19 if not self.quirks.south_bridge_children else 8
@@ -533,6 +539,12 @@ class PcQ35(Pc):
 
     family = "q35"
     host_type = "q35-pcihost"
+
+    @property
+    def acpi_hotplug(self) -> bool:
+        """ICH9-LPC does it, unless it was told not to."""
+        return self.board.global_value("ICH9-LPC", "acpi-pci-hotplug-with-bridge-support") not in ("off", "false")
+
     hole64_size = 32 * GIB
     gpios = 27
     has_acpi_gpios = 0

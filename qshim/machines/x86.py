@@ -12,6 +12,7 @@ from qshim.devices.catalogue import create, instantiate
 from qshim.devices.chipset.cpu import X86Cpu
 from qshim.devices.errors import DeviceError
 from qshim.devices.memory.backends import Around, make_backend
+from qshim.devices.pci.function import PciFunction
 from qshim.devices.qdev import Bus, Device
 from qshim.errors import MemoryModelError
 from qshim.machines.compat import Compat, compat_props
@@ -58,6 +59,21 @@ def check_singles(board: Board, driver: str) -> None:
         )
 
 
+def check_controller(device: Device, acpi_hotplug: bool) -> None:
+    """A bridge's standard hot-plug controller has no slot 0.
+
+    :raises DeviceError: the device sits there.
+    """
+    if acpi_hotplug or not isinstance(device, PciFunction) or device.pci_bus.bridge is None:
+        return
+    bridge = device.pci_bus.bridge
+    if bridge.type_name in _SHPC and bridge.is_on("shpc", True) and device.devfn < 8:
+        raise DeviceError(
+            "Unsupported PCI slot 0 for standard hotplug controller. Valid slots are between 1 and 31."
+        )
+
+
+_SHPC = ("pci-bridge", "pcie-pci-bridge", "pci-bridge-seat")
 _GLOBAL_VRAM = ("VGA", "cirrus-vga", "qxl-vga", "vmware-svga", "ati-vga", "isa-vga")
 DEFAULT_RAM = 128 * MIB
 _HOST_SPACE = 1 << 47
@@ -327,7 +343,8 @@ class X86Machine:
             self.quirks.label, self.request.target, text, limit_phys_bits=not self.quirks.ports_80_f0_of_machine
         )
         for index in range(self.smp.cpus):
-            cpu = X86Cpu(self.board, self.cpu.type_name, index, apic=self.cpu.apic)
+            apic = self.cpu.apic or self.smp.cpus > 1
+            cpu = X86Cpu(self.board, self.cpu.type_name, index, apic=apic)
             self.board.plug(cpu)
             self.cpus.append(cpu)
 
@@ -382,9 +399,21 @@ class X86Machine:
         else:
             device = create(board, driver, device_id=name, properties=given)
         if name is not None:
-            return board.plug(device, bus, parent=board.peripheral, name=name)
-        board.peripheral_anon.add_numbered("device", device)
-        return board.plug(device, bus)
+            board.plug(device, bus, parent=board.peripheral, name=name)
+        else:
+            board.peripheral_anon.add_numbered("device", device)
+            board.plug(device, bus)
+        try:
+            check_controller(device, self.acpi_hotplug)
+        except DeviceError:
+            board.unplug(device)
+            raise
+        return device
+
+    @property
+    def acpi_hotplug(self) -> bool:
+        """ACPI serves hot-plug behind bridges, not the bridges themselves."""
+        return False
 
     def special_device(self, driver: str, name: str | None, properties: Mapping[str, str]) -> Device | None:
         """A device that is not made from the catalogue, or None."""

@@ -64,16 +64,16 @@ class Dimm(Device):
             raise DeviceError(refusal)
         self.check_type()
         slots = board.slots
-        if not slots:
-            raise DeviceError("no slots where allocated, please specify the 'slots' option")
         used = {device.slot for device in board.devices if isinstance(device, Dimm)}
         slot = self.number_of("slot", -1)
+        if slot != -1 and not 0 <= slot < slots:
+            raise DeviceError(f"invalid slot number {slot}, valid range is [0-{(slots - 1) % (1 << 64)}]")
+        if not slots:
+            raise DeviceError("no slots where allocated, please specify the 'slots' option")
         if slot == -1:
             slot = next((n for n in range(slots) if n not in used), -1)
             if slot < 0:
                 raise DeviceError("no free slots available")
-        elif not 0 <= slot < slots:
-            raise DeviceError(f"invalid slot number {slot}, valid range is [0-{slots - 1}]")
         elif slot in used:
             raise DeviceError(f"slot {slot} is busy")
         if not name:

@@ -44,7 +44,7 @@ def virtio_rule(device: Device, layout: Layout) -> None:
     plain = not layout.type_name.endswith(("-transitional",))
     modern = not (can_legacy and plain and flag(device, layout, "disable-modern", False))
     legacy = can_legacy and _legacy(device, layout, plain)
-    if plain and device.is_on("disable-modern") and device.text_of("disable-legacy") == "on":
+    if can_legacy and not modern and not legacy:
         raise DeviceError(
             "device cannot work as neither modern nor legacy mode is enabled",
             hint="Set either disable-modern or disable-legacy to off",
