@@ -295,6 +295,8 @@ def _refuse(
     lasting = "f" not in entry or "dynamic sysbus" in text
     if " bus found for " in text and "f" in entry:
         return
+    if type_name == "guest-loader" and ("kernel" in properties or "initrd" in properties):
+        raise DeviceError("Cannot modify FDT fields if the machine has none")
     if lasting or _lacks(board, type_name, entry.get("with", ""), properties):
         raise DeviceError(re.sub(r"\bdut\b", device_id or "(null)", text), hint=hint)
 

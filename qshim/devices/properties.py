@@ -32,15 +32,16 @@ def check_properties(board: Board, type_name: str, properties: Mapping[str, str]
     if not isinstance(rows, list):
         return
     known = {row["name"]: row for row in rows}
+    for name in properties:
+        if name.endswith("]") and re.fullmatch(r".*\[\d+\]", name) and name not in known:
+            raise DeviceError(f"Property '{type_name}.{name}' not found")
     for name in board.hash_order(tuple(properties)):
         value = properties[name]
         row = known.get(name)
         if row is None and name.startswith("legacy-") and _hidden(types, type_name, name):
             continue
         if row is None:
-            if name in ("realized", "hotplugged", "parent_bus", "type") or re.fullmatch(r".*\[\d+\]", name):
-                if name.endswith("]") and not _is_array(known, name):
-                    raise DeviceError(f"Property '{type_name}.{name}' not found")
+            if name in ("realized", "hotplugged", "parent_bus", "type"):
                 continue
             raise DeviceError(f"Property '{type_name}.{name}' not found")
         if name == "addr" and types is not None and types.implements(type_name, "pci-device"):
@@ -54,11 +55,6 @@ def _hidden(types: QomTypes | None, type_name: str, name: str) -> bool:
     """device-list-properties leaves such names out."""
     rows = None if types is None else types.properties(type_name)
     return isinstance(rows, list) and any(row["name"] == name for row in rows)
-
-
-def _is_array(known: Mapping[str, object], name: str) -> bool:
-    """Elements of arrays are set one by one after their length."""
-    return f"len-{name.partition('[')[0]}" in known
 
 
 def _check(board: Board, name: str, value: str, kind: str, description: str) -> None:

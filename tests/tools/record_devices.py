@@ -118,7 +118,8 @@ class Fragments:
                 out["to"] = [target, row.alias.start]
             elif row.type in ("ram", "rom", "romd", "ramd"):
                 kind = row.type
-            elif kind == "io" and any(r["container"] == path for r in s.regions.values()):
+            elif kind == "io" and (path in self.bars or any(r["container"] == path for r in s.regions.values())):
+                # what is mapped and yet not seen has no registers of its own
                 kind = "io" if self._in_flat(row) else "container"
             if row.disabled:
                 out["off"] = True

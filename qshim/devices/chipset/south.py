@@ -6,8 +6,9 @@ from qshim.devices.catalogue import CatalogueFunction
 from qshim.devices.chipset.cpu_hotplug import CpuHotplug
 from qshim.devices.layout import Layout
 
-__all__ = ["Ich9Lpc", "Piix4Pm"]
+__all__ = ["Ich9Lpc", "Ich9Smb", "Piix4Pm"]
 
+HOST_CONFIG = 0x40
 PMBA, PMREGMISC, SMB_BASE, SMB_ENABLE = 0x40, 0x80, 0x90, 0xD2
 ACPI_CONTROL, PIRQ_A, PIRQ_E, GEN_PMCON, RCBA = 0x44, 0x60, 0x68, 0xA0, 0xF0
 ACPI_ENABLED, RCBA_ENABLED, SMI_LOCK = 0x80, 0x01, 0x10
@@ -59,6 +60,15 @@ class Piix4Pm(CatalogueFunction):
         self.config[PMBA] = 0x01
         self.config[PMREGMISC] = 0
         self._update_pm()
+
+
+class Ich9Smb(CatalogueFunction):
+    """ICH9-SMB: its registers answer while the host controller is enabled."""
+
+    def config_written(self, offset: int, size: int, before: bytes) -> None:
+        """Bit 0 of the host configuration."""
+        if _meets(offset, size, HOST_CONFIG, 1):
+            self.made["pm-smbus[0]"].set_enabled(bool(self.config[HOST_CONFIG] & 1))
 
 
 class Ich9Lpc(CatalogueFunction):

@@ -11,7 +11,7 @@ from qshim.devices.chipset.i440fx import I440FX
 from qshim.devices.chipset.igb import Igb, IgbVf
 from qshim.devices.chipset.iommu import AmdIommu, IntelIommu, VirtioIommu
 from qshim.devices.chipset.mch import Mch
-from qshim.devices.chipset.south import Ich9Lpc, Piix4Pm
+from qshim.devices.chipset.south import Ich9Lpc, Ich9Smb, Piix4Pm
 from qshim.devices.memory.virtio import VirtioMem, VirtioPmem
 
 __all__ = ["CLASSES"]
@@ -24,6 +24,7 @@ CLASSES: dict[str, Any] = {
     "mch": Mch,
     "PIIX4_PM": Piix4Pm,
     "ICH9-LPC": Ich9Lpc,
+    "ICH9-SMB": Ich9Smb,
     "virtio-mem-pci": VirtioMem,
     "virtio-pmem-pci": VirtioPmem,
     "amd-iommu": AmdIommu,

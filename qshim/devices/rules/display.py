@@ -73,7 +73,6 @@ def ati_rule(device: Device, layout: Layout) -> None:
     aperture = layout.region("ati-linear-aperture0")
     if aperture is not None:
         aperture.size = RV100_APERTURE if newer else RAGE_APERTURE
-        amount = min(amount, aperture.size)
     layout.at("vga.vram").size = amount
 
 
