@@ -101,6 +101,10 @@ class Quirks(NamedTuple):
     """What gdbserver prints of a reason and a device (7.2 has no `warning: `, 11.1 no second line; seen)."""
     bad_sync_profile: str = "invalid parameter '{}', expecting 'on', 'off', or 'reset'"
     """sync-profile with another word (other words before 10.0; hmp-cases.jsonl)."""
+    smp_members: tuple[str, ...] = (
+        "drawers", "clusters", "sockets", "dies", "cores", "threads", "books", "maxcpus", "cpus", "modules",
+    )  # fmt: skip
+    """What the property `smp` of a machine counts (10.0 added modules, books and drawers; qmp-commands.jsonl)."""
     small_backing_store: str = (
         "{} backing store size {:#x} is too small for 'size' option {:#x} plus 'offset' option 0x0"
     )
@@ -154,6 +158,12 @@ class Quirks(NamedTuple):
     """amd-iommu shows memory directly until it is enabled (11.1; x86-boards.md 6.5)."""
     smbase_needs_query: bool = False
     """F_SMBASE of q35 drops what is written before it has been asked with ff (7.2; seen)."""
+    b64write_takes_told_length: bool = True
+    """qtest's b64write writes as many bytes as it was told, whatever was decoded (until 11.1; seen)."""
+    intercepts_unknown_lines: bool = False
+    """qtest's irq_intercept_out takes a name that the device does not have (7.2; seen)."""
+    unaligned_ports_are_rejected: bool = False
+    """An unassigned port reads as 0 where an access of more than a byte is not aligned (11.1; seen)."""
 
 
 V10_0 = Quirks("10.0")
@@ -177,6 +187,7 @@ V7_2 = V10_0._replace(
     device_add_takes_text=True,
     file_size_is_pages=False,
     expiry_is_checked=False,
+    smp_members=("clusters", "sockets", "dies", "cores", "threads", "maxcpus", "cpus"),
     no_colo="The feature 'colo' is not enabled",
     no_device_tree="This machine doesn't have a FDT",
     gdb_without_cpu="{0}\nCould not open gdbserver on device '{1}'\n",
@@ -192,6 +203,7 @@ V7_2 = V10_0._replace(
     no_device_memory="memory devices (e.g. for memory hotplug) are not enabled, please specify the maxmem option",
     port_list_objects=False,
     smbase_needs_query=True,
+    intercepts_unknown_lines=True,
     amd_iommu_has_views=False,
     smm_off_drops_smram=False,
     device_memory_space=False,
@@ -205,6 +217,8 @@ V7_2 = V10_0._replace(
 )
 V11_1 = V10_0._replace(
     label="11.1",
+    b64write_takes_told_length=False,
+    unaligned_ports_are_rejected=True,
     amd_iommu_starts_off=True,
     extended_tseg=64,
     pciexbar_bits=(0, 1 << 27, 1 << 27 | 1 << 26),

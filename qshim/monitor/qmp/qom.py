@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from qshim.monitor.qmp.machine import recorded
+from qshim.monitor.qmp.machineprops import MISSING, machine_property, set_machine_property
 from qshim.monitor.qmp.objects import backends, objects_of
 from qshim.monitor.qmp.table import QMP
 from qshim.monitor.registry import CommandError
@@ -175,6 +176,10 @@ def _value(vm: Vm, here: QomObject, name: str) -> object:
             default = next((m.get("default-ram-id") for m in _machines(vm) if m["name"] == vm.machine), None)
             if default in backends(vm):
                 return f"/objects/{default}"
+        elif name in (_listed(vm, here.type_name) or {}):
+            value = machine_property(vm, _argv(vm), name)
+            if value is not MISSING:
+                return value
     raise _unknown(vm, here, name)
 
 
@@ -217,6 +222,11 @@ def qom_set(vm: Vm, arguments: Arguments) -> object:
             raise CommandError("cannot change property value")
         if name == "size":
             raise CommandError(f"cannot change property {name} of {backend.type_name} ")
+    if here.path == "/machine" and name in (_listed(vm, here.type_name) or {}):
+        if set_machine_property(vm, name, value):
+            return {}
+        if name == "memory-backend" and isinstance(value, str) and value not in backends(vm):
+            raise CommandError(f"Device '{value}' not found", "DeviceNotFound")
     if name == "type" or here.child(name) is not None or (here.type_name == "memory-region" and name in _REGION):
         raise CommandError(f"Property '{here.type_name}.{name}' is not writable")
     error = _unknown(vm, here, name)
