@@ -101,6 +101,11 @@ class Quirks(NamedTuple):
     """What gdbserver prints of a reason and a device (7.2 has no `warning: `, 11.1 no second line; seen)."""
     bad_sync_profile: str = "invalid parameter '{}', expecting 'on', 'off', or 'reset'"
     """sync-profile with another word (other words before 10.0; hmp-cases.jsonl)."""
+    migrate_globals: str = (
+        "globals:\nstore-global-state: on\nonly-migratable: off\nsend-configuration: on\nsend-section-footer: on\n"
+        "send-switchover-start: on\nclear-bitmap-shift: 18\n"
+    )
+    """`info migrate` without a migration (other settings before 10.0, nothing in 11.1; hmp-cases.jsonl)."""
     smp_members: tuple[str, ...] = (
         "drawers", "clusters", "sockets", "dies", "cores", "threads", "books", "maxcpus", "cpus", "modules",
     )  # fmt: skip
@@ -187,6 +192,10 @@ V7_2 = V10_0._replace(
     device_add_takes_text=True,
     file_size_is_pages=False,
     expiry_is_checked=False,
+    migrate_globals=(
+        "globals:\nstore-global-state: on\nonly-migratable: off\nsend-configuration: on\nsend-section-footer: on\n"
+        "decompress-error-check: on\nclear-bitmap-shift: 18\n"
+    ),
     smp_members=("clusters", "sockets", "dies", "cores", "threads", "maxcpus", "cpus"),
     no_colo="The feature 'colo' is not enabled",
     no_device_tree="This machine doesn't have a FDT",
@@ -237,6 +246,7 @@ V11_1 = V10_0._replace(
     monitors_are_objects=True,
     ospm_lists_cpus=True,
     all_errors_say_so=True,
+    migrate_globals="",
     gdb_without_cpu="{0}\n",
     no_vnc_password="No VNC display is present",
     mapped_backend="Cannot delete host memory backend '{}' which is mapped",

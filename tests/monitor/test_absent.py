@@ -14,7 +14,8 @@ from qshim.vm import Vm
 from tests.support.oracle import needs
 
 LINES = (
-    "info sync-profile", "sync-profile on", "sync-profile", "sync-profile zz", "sync-profile reset", "singlestep",
+    "info sync-profile", "info migrate", "netdev_add", "netdev_add user", "netdev_add bogus,id=u",
+    "sync-profile on", "sync-profile", "sync-profile zz", "sync-profile reset", "singlestep",
     "info status", "singlestep off", "one-insn-per-tb on", "one-insn-per-tb x", "info status", "block_resize x 10",
     "delvm x", "boot_set x", "boot_set c", "boot_set cc", "set_password vnc x", "set_password spice x",
     "set_password x y", "expire_password spice now", "expire_password vnc +x", "expire_password vnc +1",

@@ -16,8 +16,8 @@ from qshim.monitor.registry import CommandError
 from qshim.vm import Vm
 
 __all__ = [
-    "boot_set", "calc_dirty_rate", "dumpdtb", "expire_password", "gdbserver", "info_mmu", "info_network", "mce",
-    "one_insn_per_tb", "sendkey", "set_password", "sync_profile",
+    "boot_set", "calc_dirty_rate", "dumpdtb", "expire_password", "gdbserver", "info_migrate", "info_mmu",
+    "info_network", "mce", "netdev_add", "one_insn_per_tb", "sendkey", "set_password", "sync_profile",
 ]  # fmt: skip
 
 _PROFILING: WeakKeyDictionary[Vm, bool] = WeakKeyDictionary()
@@ -109,6 +109,28 @@ def info_network(call: Call) -> str:
     if any(part in name.lower() for name in types_of(call.vm) for part in _NETWORK):
         raise CommandError("info network is not modelled by qshim for this machine")
     return ""
+
+
+@HMP.command("netdev_add")
+def netdev_add(call: Call) -> str:
+    """Make a network back end: only what is wrong about the question is said."""
+    from qshim.monitor.hmp.keyval import parsed_opts
+    from qshim.monitor.qmp.extensions import schema_for
+
+    members = parsed_opts(call.text("netdev"), "type")
+    for name in ("id", "type"):
+        if name not in members:
+            raise CommandError(f"Parameter '{name}' is missing")
+    enums = (each["values"] for each in schema_for(call.vm).types.values() if each["meta-type"] == "enum")
+    if not any(members["type"] in values for values in enums if "hubport" in values):
+        raise CommandError(f"Parameter 'type' does not accept value '{members['type']}'")
+    raise LineError("netdev_add is not modelled by qshim\n")
+
+
+@HMP.command("info migrate")
+def info_migrate(call: Call) -> str:
+    """A migration: there was none; older releases print their settings."""
+    return call.vm.quirks.migrate_globals
 
 
 @HMP.command("boot_set")
