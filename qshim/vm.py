@@ -163,6 +163,10 @@ class Vm:
         """What it prints for HMP commands about itself."""
         self.machine_model: object | None = None
         """The modelled machine behind it (a `qshim.machines.x86.X86Machine`); None for a recording."""
+        self.qtest: Callable[[str], str] | None = None
+        """Answers a line of the qtest protocol; None where the machine takes none (a recording)."""
+        self.test_clock = False
+        """A test program moves the virtual clock (-accel qtest)."""
         self._throttle = Throttle(self._tell, dict(quirks.more_limited_events))
         self._slots: Mapping[AddressSpace, frozenset[tuple[int, int]]] = {}
         self._event_sinks: list[Callable[[Event], None]] = []
@@ -200,6 +204,10 @@ class Vm:
         if not later:
             vm.build()
         return vm
+
+    def know(self, recording: Recording | None) -> None:
+        """A recording of the same machine, which answers what this modelled one does not."""
+        self._recording = recording
 
     def build(self) -> None:
         """Make the memory of a recorded machine now, if that was put off.

@@ -74,3 +74,7 @@ class CommandLine(NamedTuple):
     """-L: where firmware is looked for."""
     printed: tuple[str, ...] = ()
     """Lines that QEMU says on standard output before it starts."""
+    qtest: str | None = None
+    """-qtest: the character device that test programs drive the machine by."""
+    qtest_log: str | None = None
+    """-qtest-log: the file for what is said there; None is standard error, `none` nowhere."""

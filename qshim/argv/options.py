@@ -38,7 +38,7 @@ TOLERATED = {
 
 REFUSED = {
     "incoming": "nothing is migrated here", "preconfig": "the machine is complete from the start",
-    "gdb": "no guest runs here", "s": "no guest runs here", "qtest-log": "no qtest server is here",
+    "gdb": "no guest runs here", "s": "no guest runs here",
     "vnc": "there is no display",
     "spice": "there is no display", "chroot": "the process stays where it is",
     "dump-vmstate": "no device state is described here",
@@ -141,6 +141,8 @@ def _checked(line: CommandLine, reader: _Reader, given: set[str]) -> CommandLine
             text = reader.dialect.too_often if known[chardev].mux else reader.dialect.twice_used
             raise OptionError(f"{option}: {text.format(chardev)}")
 
+    if line.qtest is not None and line.qtest not in known:
+        raise OptionError('Failed to initialize device for qtest: "chardev:qtest"')
     for monitor in line.monitors:
         if monitor.chardev not in known:
             raise OptionError(f'{monitor.option}: chardev "{monitor.chardev}" not found')
@@ -328,12 +330,20 @@ def _loadvm(line: CommandLine, reader: _Reader, word: str, value: str) -> Comman
 
 
 def _qtest(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
+    if value == "chardev:qtest":
+        # the only id under which QEMU finds a device that is there already
+        return line._replace(qtest="qtest")
     try:
-        parse_short(word, value, "qtest", reader.dialect)
+        device = parse_short(word, value, "qtest", reader.dialect)
     except OptionError as error:
         first = error.reports[0].removeprefix(f"{word} {value}: ")
         raise OptionError(first, f'Failed to initialize device for qtest: "{value}"') from None
-    raise OptionError(f"{word} {value}: qshim does not do that: no qtest server is here")
+    kept = tuple(each for each in line.chardevs if each.id != line.qtest or line.qtest is None)
+    return line._replace(qtest="qtest", chardevs=(*kept, device))
+
+
+def _qtest_log(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
+    return line._replace(qtest_log=value)
 
 
 def _log_items(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
@@ -536,5 +546,5 @@ _OPTIONS: dict[str, _Apply] = {
     "no-shutdown": _action(("shutdown", "pause")), "watchdog-action": _watchdog, "version": _version,
     "readconfig": _readconfig, "object": _object, "numa": _numa, "vga": _vga, "boot": _boot, "rtc": _rtc,
     "sandbox": _sandbox, "seed": _seed, "overcommit": _overcommit, "compat": _compat, "loadvm": _loadvm,
-    "qtest": _qtest, "d": _log_items, "D": _log_file, "echr": _echr, "L": _data_dir,
+    "qtest": _qtest, "qtest-log": _qtest_log, "d": _log_items, "D": _log_file, "echr": _echr, "L": _data_dir,
 }  # fmt: skip

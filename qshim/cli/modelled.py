@@ -11,6 +11,7 @@ from qshim.argv import CommandLine, OptionError
 from qshim.errors import QshimError
 
 if TYPE_CHECKING:
+    from qshim.monitor.qtest import Qtest
     from qshim.vm import Version, Vm
 
 __all__ = ["is_modelled", "modelled"]
@@ -74,7 +75,25 @@ def modelled(line: CommandLine, name: str, target: str, label: str) -> Vm:
     vm.machine_model = machine
     vm.texts = {"info numa": lambda: numa_text(machine)}
     vm.actions.update(line.actions)
+    vm.test_clock = "qtest" in line.accelerators
+    vm.qtest = _Tester(vm)
     return vm
+
+
+class _Tester:
+    """Answers qtest lines; the protocol is imported when the first one comes."""
+
+    def __init__(self, vm: Vm) -> None:
+        self._vm = vm
+        self._server: Qtest | None = None
+
+    def __call__(self, line: str) -> str:
+        """The reply to *line*."""
+        if self._server is None:
+            from qshim.monitor.qtest import Qtest
+
+            self._server = Qtest(self._vm, clock=self._vm.test_clock)
+        return self._server.answer(line)
 
 
 def _version(label: str) -> Version:

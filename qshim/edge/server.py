@@ -189,6 +189,22 @@ class _Port:
         return SilentPort()
 
 
+class _Test:
+    """The qtest server, which test programs drive the machine by; *path* as -qtest-log says."""
+
+    def __init__(self, path: str | None) -> None:
+        # few machines have one, and a greeting waits for what is imported
+        from qshim.edge.qtestlog import QtestLog
+
+        self.log = QtestLog(path)
+
+    def session(self, vm: Vm, send: Callable[[bytes], object]) -> _Session:
+        from qshim.monitor.qtest import Qtest, QtestSession
+
+        server = Qtest(vm, clock=vm.test_clock)
+        return QtestSession(server, send, self.log)
+
+
 class _Shared:
     """A device with several users."""
 
@@ -235,6 +251,9 @@ class Server:
                 mux.attach(seat.user(vm, mux.write))
             else:
                 by_id[monitor.chardev].connected = partial(self._connected, seat)
+        if line.qtest is not None:
+            self._used.setdefault(line.qtest, "qtest")
+            by_id[line.qtest].connected = partial(self._connected, _Test(line.qtest_log))
         for port in line.ports:
             if port.chardev in self._shared:
                 # a machine without that port leaves the device to the monitor
@@ -272,7 +291,7 @@ class Server:
                 label = label.removesuffix(_BASE)
                 self.vm.chardevs[label] = Chardev(label, "mux")
             else:
-                monitor = kind if kind != "port" else None
+                monitor = kind if kind in ("qmp", "hmp") else None
                 self.vm.chardevs[label] = Chardev(label, each.filename, kind is not None, kind is not None, monitor)
 
     def plug(self, device: Device) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import Enum, IntFlag
 
 __all__ = [
-    "ATTRS_UNSPECIFIED", "IO_PORT_OPS", "RAM_DEVICE_OPS", "UNASSIGNED_OPS", "AccessSizes", "Endian", "MemTxAttrs",
+    "ATTRS_UNSPECIFIED", "IO_PORT_OPS", "RAM_DEVICE_OPS", "STRICT_IO_PORT_OPS", "UNASSIGNED_OPS", "AccessSizes",
+    "Endian", "MemTxAttrs",
     "MemTxResult", "MemoryRegionOps", "ReadCallback", "WriteCallback",
 ]  # fmt: skip
 
@@ -100,6 +101,9 @@ def _ignore(offset: int, value: int, size: int, attrs: MemTxAttrs) -> None:
 
 IO_PORT_OPS = MemoryRegionOps(read=_all_ones, write=_ignore)
 """Unassigned I/O ports: read as all ones, writes are dropped, both succeed (memory.md 7.3)."""
+
+STRICT_IO_PORT_OPS = MemoryRegionOps(read=_all_ones, write=_ignore, impl=AccessSizes(unaligned=True))
+"""The same, but an access that is not aligned is rejected as a whole and reads as 0 (11.1)."""
 
 RAM_DEVICE_OPS = MemoryRegionOps(
     endian=Endian.LITTLE,  # the host's order
