@@ -120,7 +120,7 @@ class MicroVm(Pc):
         from qshim.devices.chipset.gpex import GpexHost
 
         board = self.board
-        host = GpexHost.made(board, machine="microvm,pcie=on,usb=on")
+        host = GpexHost.recorded_on(board, machine="microvm,pcie=on,usb=on")
         board.plug(host, board.sysbus)
         system = board.system
         window32 = board.alias("pcie-mmio32", host.window, MMIO32, MMIO32_SIZE, host)

@@ -37,6 +37,9 @@ BEHIND = {
     "q35": ("pcie-root-port,id=br{n},chassis={m},slot={m}", "br{n}"),
 }
 SIZES = (1, 2, 4)
+VIDEO = ((0x3C4, 0x0F02), (0x3C4, 0x0802), (0x3C4, 0x0804), (0x3C4, 0x0604), (0x3CE, 0x0406), (0x3CE, 0x0806),
+         (0x3CE, 0x0C06), (0x3CE, 0x0006), (0x3C4, 0x0804), (0x3C4, 0x0F02))  # fmt: skip
+"""Index and data of VGA registers that show video memory."""
 PAM = {"pc": 0x59, "q35": 0x90}
 SPACE_NAMES = {1: "b", 2: "w", 4: "l"}
 
@@ -123,7 +126,9 @@ def steps(rng: random.Random, family: str, board: Board, count: int) -> Iterator
             yield Step("write", 0xB0000000 | place.devfn << 12 | rng.choice((4, 0x10, 0x14, 0x20, 0x9D, 0x40)),
                        rng.getrandbits(8 * size), size)  # fmt: skip
         elif roll < 0.93:
-            yield Step("out", rng.choice((0xAF00, 0xCD8, 0x92, 0xB2, 0x3C4, 0x3C5, 0x3CE, 0x3CF)), 0, 1)
+            yield Step("out", rng.choice((0xAF00, 0xCD8, 0x92)), 0, 1)
+            for port, value in rng.sample(VIDEO, 3):
+                yield Step("out", port, value, 2)
         else:
             yield config_step(place, rng.randrange(0x40, 0x100, size), rng.getrandbits(8 * size), size)
 

@@ -31,7 +31,7 @@ class GpexHost(CatalogueDevice):
         super().__init__(board, layout, device_id=device_id, properties=properties)
 
     @classmethod
-    def made(cls, board: Board, machine: str) -> GpexHost:
+    def recorded_on(cls, board: Board, machine: str) -> GpexHost:
         """The host bridge that the catalogue has for *machine*."""
         made = create(board, "gpex-pcihost", machine=machine)
         assert isinstance(made, GpexHost)

@@ -12,6 +12,7 @@ from qshim.devices.chipset.igb import Igb, IgbVf
 from qshim.devices.chipset.iommu import AmdIommu, IntelIommu, VirtioIommu
 from qshim.devices.chipset.mch import Mch
 from qshim.devices.chipset.south import Ich9Lpc, Ich9Smb, Piix4Pm
+from qshim.devices.chipset.vga import IsaVga, PciVga
 from qshim.devices.memory.virtio import VirtioMem, VirtioPmem
 
 __all__ = ["CLASSES"]
@@ -27,12 +28,18 @@ CLASSES: dict[str, Any] = {
     "ICH9-SMB": Ich9Smb,
     "virtio-mem-pci": VirtioMem,
     "virtio-pmem-pci": VirtioPmem,
+    "VGA": PciVga,
     "amd-iommu": AmdIommu,
     "igb": Igb,
     "igbvf": IgbVf,
     "intel-iommu": IntelIommu,
+    "isa-vga": IsaVga,
     "pxb": Pxb,
     "pxb-cxl": Pxb,
     "pxb-pcie": Pxb,
+    "qxl-vga": PciVga,
     "virtio-iommu-device": VirtioIommu,
+    "virtio-vga": PciVga,
+    "vmware-svga": PciVga,
+    "ati-vga": PciVga,
 }
