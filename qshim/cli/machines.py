@@ -44,6 +44,17 @@ def machine(line: CommandLine, target: str, label: str, *, later: bool = True) -
 
     from qshim.vm import Vm
 
+    name = type_named(line, target, label)
+    if target in ("x86_64", "i386"):
+        from qshim.cli.modelled import is_modelled, modelled
+
+        if is_modelled(name, target):
+            _check_accelerator(line)
+            vm = modelled(line, name, target, label)
+            vm.know(_matching(line, target, label))
+            if not line.stopped:
+                vm.cont()
+            return vm
     recording = find(line, target, label)
     if recording.target != target:
         recording = replace(recording, target=target, qmp={**recording.qmp, "query-target": {"arch": target}})
@@ -54,6 +65,14 @@ def machine(line: CommandLine, target: str, label: str, *, later: bool = True) -
     if not line.stopped:
         vm.cont()
     return vm
+
+
+def _matching(line: CommandLine, target: str, label: str) -> Recording | None:
+    """The recording of exactly this machine, for what nobody models; None where there is none."""
+    try:
+        return find(line, target, label)
+    except (OptionError, RecordingError):
+        return None
 
 
 def find(line: CommandLine, target: str, label: str) -> Recording:
@@ -112,9 +131,9 @@ def _recording(line: CommandLine, name: str, target: str, label: str) -> Recordi
 
 
 def _check_accelerator(line: CommandLine) -> None:
-    if not line.accelerators or "tcg" in line.accelerators:
+    if not line.accelerators or not {"tcg", "qtest"}.isdisjoint(line.accelerators):
         for name in line.accelerators:
-            if name not in ("tcg", "kvm"):
+            if name not in ("tcg", "kvm", "qtest"):
                 raise OptionError(f"invalid accelerator {name}")
         return
     name = line.accelerators[0]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qshim.argv import CommandLine
+from qshim.argv import CommandLine, OptionError
 from qshim.argv.dialect import option_help
-from qshim.argv.plan import machine_plan
+from qshim.argv.plan import MachinePlan, machine_plan
 from qshim.machines.compat import compat_of
 from qshim.machines.isapc import IsaPc
 from qshim.machines.microvm import MicroVm
@@ -55,8 +55,33 @@ def build(
     deprecated = any(
         row.split(None, 1)[0] == name and "(deprecated)" in row for row in help_text.splitlines()[1:] if row.split()
     )
+    plan = machine_plan(line)
+    check_supported(plan)
     request = Request(
-        line, machine_plan(line), quirks, target, name, compat_of(name), firmware, open_image, may_write,
+        line, plan, quirks, target, name, compat_of(name), firmware, open_image, may_write,
         deprecated=deprecated,
     )  # fmt: skip
     return made(request).make()
+
+
+_CHANGES = {
+    "kernel": "qshim loads no kernel", "initrd": "qshim loads no kernel", "dtb": "qshim loads no kernel",
+    "acpitable": "qshim makes no ACPI tables", "option-rom": "qshim loads no option ROMs",
+    "sd": "qshim has no SD card", "mtdblock": "qshim has no such flash", "virtfs": "qshim has no 9p file system",
+    "usbdevice": "qshim has no USB devices of this kind", "tpmdev": "qshim has no TPM",
+}  # fmt: skip
+
+
+def check_supported(plan: MachinePlan) -> None:
+    """What would change the machine and is not modelled.
+
+    :raises OptionError: somebody asks for it.
+    """
+    if plan.kernel is not None:
+        raise OptionError(f"-kernel {plan.kernel}: {_CHANGES['kernel']}")
+    for option, value in plan.others:
+        if option in _CHANGES:
+            raise OptionError(f"-{option} {value}: {_CHANGES[option]}")
+    for drive in plan.drives:
+        if drive.values.get("if") not in ("pflash", "none"):
+            raise OptionError(f"{drive.where}: qshim has no disks; it takes if=pflash and if=none")

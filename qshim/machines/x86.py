@@ -124,10 +124,6 @@ class X86Machine:
         self.type_name = f"{request.name}-machine"
         self.board = Board(topology, self.quirks, self.type_name, target=request.target, firmware=request.firmware)
         self.board.family = self.family
-        if self.quirks.monitors_are_objects:
-            for monitor in request.line.monitors:
-                kind = "monitor-qmp" if monitor.control else "monitor-hmp"
-                self.board.objects.add_child(monitor.chardev, QomObject(kind))
         self.topology = topology
         types = qom_types(self.quirks.label, "x86_64")
         if types is not None:
@@ -225,6 +221,11 @@ class X86Machine:
             board.backends[plan.id] = backend
             self.backend_regions[plan.id] = region
             board.objects.add_child(plan.id, made)
+        if self.quirks.monitors_are_objects:
+            # behind the objects of the command line, in front of main memory
+            for monitor in request.line.monitors:
+                kind = "monitor-qmp" if monitor.control else "monitor-hmp"
+                board.objects.add_child(monitor.chardev, QomObject(kind))
 
     def check_backend(self) -> None:
         """-machine memory-backend."""
