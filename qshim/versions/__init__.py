@@ -144,6 +144,8 @@ class Quirks(NamedTuple):
     """query-hotpluggable-cpus on a board without it (other words before 10.0; x86-boards.md 7)."""
     vga_state_is_unique: bool = True
     """vmware-svga beside a VGA is refused for the name of its state (10.0; seen)."""
+    pci_shows_unmapped_addresses: bool = False
+    """`info pci` prints all ones for a BAR that is not mapped, and a full stop (until 7.2; seen)."""
     no_device_memory: str = (
         "the configuration is not prepared for memory devices (e.g., for memory hotplug), consider specifying the "
         "maxmem option"
@@ -169,6 +171,8 @@ class Quirks(NamedTuple):
     """qtest's irq_intercept_out takes a name that the device does not have (7.2; seen)."""
     unaligned_ports_are_rejected: bool = False
     """An unassigned port reads as 0 where an access of more than a byte is not aligned (11.1; seen)."""
+    flash_block_starts_with_data: bool = True
+    """A buffered write to flash chooses its block by the first data, not by the count (10.0; seen)."""
 
 
 V10_0 = Quirks("10.0")
@@ -209,8 +213,10 @@ V7_2 = V10_0._replace(
     tco_may_be_off=False,
     no_cpu_hotplug="The feature 'query-hotpluggable-cpus' is not enabled",
     vga_state_is_unique=False,
+    pci_shows_unmapped_addresses=True,
     no_device_memory="memory devices (e.g. for memory hotplug) are not enabled, please specify the maxmem option",
     port_list_objects=False,
+    flash_block_starts_with_data=False,
     smbase_needs_query=True,
     intercepts_unknown_lines=True,
     amd_iommu_has_views=False,

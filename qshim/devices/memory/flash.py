@@ -1,4 +1,7 @@
-"""System flash (cfi.pflash01): read directly until a command switches it to its registers (spec/x86-boards.md 3.10)."""
+"""System flash (cfi.pflash01): read directly until a command switches it to its registers (spec/x86-boards.md 3.10).
+
+The commands are those of Intel's command set, which Common Flash Interface chips describe.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,12 @@ from qshim.memory.ops import AccessSizes, Endian
 
 __all__ = ["Flash"]
 
-READ_ARRAY = 0xFF
+ARRAY = (0x00, 0xF0, 0xFF)
+PROGRAM, ERASE, CLEAR_STATUS, LOCK, STATUS, IDENTITY, QUERY, BUFFER = (0x10, 0x40), (0x20, 0x28), 0x50, 0x60, 0x70, \
+    0x90, 0x98, 0xE8  # fmt: skip
+CONFIRM, LOCK_BLOCK = 0xD0, 0x01
+READY, FAILED = 0x80, 0x10
+SECTOR, BLOCK, COUNT = 0x1000, 0x800, 0x7FF
 
 
 class Flash(Device):
@@ -20,6 +28,14 @@ class Flash(Device):
         self.data = data
         self.region_name = name
         self.region: MemoryRegion | None = None
+        self.command = 0
+        self.cycle = 0
+        """Writes that the current command has had."""
+        self.status = READY
+        self.counter = 0
+        self.block: int | None = None
+        """Where the block of a buffered write begins."""
+        self.buffer = bytearray()
 
     def realize(self) -> None:
         """Make the region with its contents."""
@@ -31,10 +47,101 @@ class Flash(Device):
         assert block is not None
         block.write(0, self.data)
 
+    def reset(self) -> None:
+        """Read directly again."""
+        self._show_array()
+
     def _read(self, offset: int, size: int, attrs: MemTxAttrs) -> int:
-        # status register: ready
-        return 0x80
+        if self.command in (IDENTITY, QUERY):
+            return 0
+        return self.status | self.status << 16 if size > 2 else self.status
+
+    def _show_array(self) -> None:
+        self.command = self.cycle = 0
+        self.block = None
+        if self.region is not None:
+            self.region.set_romd_mode(True)
 
     def _write(self, offset: int, value: int, size: int, attrs: MemTxAttrs) -> None:
         assert self.region is not None
-        self.region.set_romd_mode(value & 0xFF in (READ_ARRAY, 0x00))
+        byte = value & 0xFF
+        if not self.cycle:
+            self.region.set_romd_mode(False)
+            self._begin(offset, byte)
+        elif self.command in PROGRAM:
+            self._store(offset, value.to_bytes(size, "little"))
+            self._done()
+        elif self.command == BUFFER:
+            self._buffer(offset, value, size, byte)
+        elif byte == CONFIRM or (self.command == LOCK and byte == LOCK_BLOCK):
+            self._done()
+        else:
+            self._show_array()
+
+    def _begin(self, offset: int, byte: int) -> None:
+        """The first write of a command."""
+        self.command = byte
+        if byte in PROGRAM or byte == LOCK:
+            self.cycle = 1
+        elif byte in ERASE:
+            self._store(offset & ~(SECTOR - 1), b"\xff" * SECTOR)
+            self.status |= READY
+            self.cycle = 1
+        elif byte == BUFFER:
+            self.status |= READY
+            self.cycle = 1
+        elif byte == CLEAR_STATUS:
+            self.status = 0
+            self._show_array()
+        elif byte not in (STATUS, IDENTITY, QUERY):
+            self._show_array()
+
+    def _buffer(self, offset: int, value: int, size: int, byte: int) -> None:
+        """A buffered write: a count, the data, a confirmation; all of it in one block, or the status tells."""
+        late = self.board.quirks.flash_block_starts_with_data
+        if self.cycle == 1:
+            self.counter = value & COUNT
+            self.cycle = 2
+            if not late:
+                self._open(offset)
+        elif self.cycle == 2:
+            if late and self.block is None and self.counter:
+                self._open(offset)
+            self._fill(offset, value.to_bytes(size, "little"))
+            self.status |= READY
+            if not self.counter:
+                self.cycle = 3
+            self.counter -= 1
+        elif byte == CONFIRM and not self.status & FAILED:
+            assert self.block is not None
+            self._store(self.block, bytes(self.buffer))
+            self.block = None
+            self._done()
+        else:
+            self._show_array()
+
+    def _open(self, offset: int) -> None:
+        """Take a copy of the block around *offset* to write into."""
+        assert self.region is not None
+        memory = self.region.ram_block
+        assert memory is not None
+        self.block = offset & ~(BLOCK - 1)
+        self.buffer = bytearray(memory.read(self.block, BLOCK))
+
+    def _fill(self, offset: int, data: bytes) -> None:
+        if self.block is None or not self.block <= offset <= self.block + BLOCK - len(data):
+            self.status |= FAILED
+            return
+        at = offset - self.block
+        self.buffer[at : at + len(data)] = data
+
+    def _done(self) -> None:
+        """The command is complete, the chip still answers with its status."""
+        self.status |= READY
+        self.cycle = 0
+
+    def _store(self, offset: int, data: bytes) -> None:
+        assert self.region is not None
+        block = self.region.ram_block
+        assert block is not None
+        block.write(offset, data)
