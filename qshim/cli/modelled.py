@@ -54,6 +54,8 @@ def modelled(line: CommandLine, name: str, target: str, label: str) -> Vm:
     """
     from qshim.machines.answers import answers, numa_text
     from qshim.machines.build import build
+    from qshim.views.pci import pci_buses, pci_text
+    from qshim.views.qtree import qtree_text
     from qshim.vm import Vm
 
     quirks = versions.KNOWN[label]
@@ -71,9 +73,13 @@ def modelled(line: CommandLine, name: str, target: str, label: str) -> Vm:
         uuid=line.uuid, cpus=machine.smp.cpus, qom=machine.board.root,
     )  # fmt: skip
     vm.backends = machine.board.backends
-    vm.answers = answers(machine)
+    vm.answers = {**answers(machine), "query-pci": lambda: pci_buses(machine.board)}
     vm.machine_model = machine
-    vm.texts = {"info numa": lambda: numa_text(machine)}
+    vm.texts = {
+        "info numa": lambda: numa_text(machine),
+        "info qtree": lambda: qtree_text(machine.board),
+        "info pci": lambda: pci_text(pci_buses(machine.board), quirks),
+    }
     vm.actions.update(line.actions)
     vm.test_clock = "qtest" in line.accelerators
     vm.qtest = _Tester(vm)

@@ -67,11 +67,13 @@ class IsaPc(Pc):
         self.make_isa_vga(isa)
         self.make_basic()
         for model in self.nic_models():
-            self.make_user_device(model, isa)
+            device = self.make_user_device(model, isa)
+            if not self.plan.nets:
+                device.properties["netdev"] = "hub0port0"
         first = self.make_user_device("isa-ide", isa)
         second = self.make_user_device("isa-ide", isa, {"iobase": "0x170", "iobase2": "0x376", "irq": "15"})
         if self.cdrom() and second.buses:
-            self.plain("ide-cd", second.buses[0])
+            self.make_cdrom(second.buses[0], 1)
         assert first is not None
         self.make_gpios()
 

@@ -54,9 +54,9 @@ class MicroVm(Pc):
         """Everything in QEMU's order (2.2)."""
         board, make, options = self.board, self.make_device, self.options
         self.has_acpi = options.on("acpi", True)
-        self.make_cpus()
         self.map_ram(self.arrange())
         self.make_fw_cfg()
+        self.make_cpus()
         bridge = make("isabus-bridge", board.sysbus)
         self.isa = bridge.buses[0]
         make("ioapic", board.sysbus, parent=board.machine, name="ioapic")

@@ -261,8 +261,8 @@ class Pc(X86Machine):
         if self.makes_rtc:
             make("mc146818rtc", isa)
         if options.on("pit", True):
-            make("isa-pit", isa)
-            make("isa-pcspk", isa)
+            pit = make("isa-pit", isa)
+            make("isa-pcspk", isa).properties["pit"] = str(pit.path)
         self.make_super_io()
 
     @property
@@ -283,7 +283,8 @@ class Pc(X86Machine):
         if self.has_floppy:
             fdc = make("isa-fdc", isa)
             if self.defaults("floppy"):
-                self.plain("floppy", fdc.buses[0] if fdc.buses else None)
+                floppy = self.plain("floppy", fdc.buses[0] if fdc.buses else None)
+                floppy.properties["drive"] = "floppy0"
         i8042 = options.on("i8042", True)
         vmport = options.auto("vmport")
         if vmport is None:
@@ -291,11 +292,16 @@ class Pc(X86Machine):
         if vmport and not i8042 and self.quirks.vmport_needs_i8042:
             raise MachineError("vmport requires the i8042 controller to be enabled")
         if i8042:
-            make("i8042", isa)
+            keyboard = make("i8042", isa)
             if vmport:
                 make("vmport", isa)
-                make("vmmouse", isa)
+                make("vmmouse", isa).properties["i8042"] = str(keyboard.path)
             make("port92", isa)
+
+    def make_cdrom(self, bus: Bus, number: int) -> None:
+        """The default drive, on IDE bus *number* from 0."""
+        drive = self.plain("ide-cd", bus)
+        drive.properties |= {"drive": f"ide{number}-cd0", "serial": f"QM{2 * number + 1:05d}"}
 
     def plain(self, type_name: str, bus: Bus | None) -> Device:
         """A device without memory."""
@@ -346,7 +352,9 @@ class Pc(X86Machine):
         """Network cards of -nic and -net."""
         for model in self.nic_models():
             type_name = _NICS.get(model, model)
-            self.make_user_device(type_name, bus)
+            device = self.make_user_device(type_name, bus)
+            if not self.plan.nets:
+                device.properties["netdev"] = "hub0port0"
 
     def nic_models(self) -> list[str]:
         """Models of the cards, in order; the board's own where none was named."""
@@ -460,7 +468,7 @@ class PcI440fx(Pc):
         if not old and self.cdrom():
             ide = south.child("ide")
             if isinstance(ide, Device) and len(ide.buses) > 1:
-                self.plain("ide-cd", ide.buses[1])
+                self.make_cdrom(ide.buses[1], 1)
         if old:
             self.make_dma()
         self.make_pic()
@@ -470,7 +478,7 @@ class PcI440fx(Pc):
         if old:
             ide = make("piix3-ide", bus, {"addr": "1.1"})
             if self.cdrom() and len(ide.buses) > 1:
-                self.plain("ide-cd", ide.buses[1])
+                self.make_cdrom(ide.buses[1], 1)
             if self.plan.usb or self.options.on("usb", False):
                 make("piix3-usb-uhci", bus, {"addr": "1.2"})
             if self.has_acpi:
@@ -494,6 +502,11 @@ class PcI440fx(Pc):
         """10.0 and later: device memory becomes an address space after function 0 has its own."""
         self.make_host()
         self.make_memory()
+        # the I/O APIC is made when RAM and fw_cfg are there
+        devices = self.board.sysbus.devices
+        ioapic = next(device for device in devices if device.type_name == "ioapic")
+        devices.remove(ioapic)
+        devices.append(ioapic)
 
     def make_south(self, bridge: str, bus: Bus) -> Device:
         """The south bridge; from 10.0 on with IDE, PM and USB inside."""
@@ -588,7 +601,7 @@ class PcQ35(Pc):
         if options.on("sata", True):
             ahci = make("ich9-ahci", bus, {"addr": "1f.2", "multifunction": "on"})
             if self.cdrom() and len(ahci.buses) > 2:
-                self.plain("ide-cd", ahci.buses[2])
+                self.make_cdrom(ahci.buses[2], 2)
         if self.plan.usb or options.on("usb", False):
             self.make_usb(bus)
         if options.on("smbus", True):
