@@ -227,6 +227,10 @@ class CatalogueBridge(CatalogueFunction, PciBridge):
 
 
 def _unplug_children(device: Device) -> None:
+    if isinstance(device, PciFunction) and device.bus_master is not None:
+        # what it shows may be a child's region
+        device.drop_region(device.bus_master)
+        device.bus_master = None
     made = getattr(device, "made", {})
     for plan in device.layout.regions if isinstance(device, _Made) else ():
         if plan.kind == "backend" and plan.name in made:
@@ -234,6 +238,8 @@ def _unplug_children(device: Device) -> None:
             if region.container is not None:
                 region.container.del_subregion(region)
             backend.mapped = False
+            if plan.block is not None and region.ram_block is not None:
+                device.board.topology.ram.unregister(region.ram_block)
     for other in reversed(getattr(device, "apart", ())):
         if other.realized:
             device.board.unplug(other)

@@ -15,6 +15,8 @@ SLOTS_END = 0x100
 class IgbVf(CatalogueFunction):
     """A virtual function; nothing of it is mapped while the physical one has not enabled it."""
 
+    is_virtual = True
+
     def fill_config(self) -> None:
         """It has no identity of its own."""
         super().fill_config()

@@ -124,7 +124,7 @@ class PciBus(Bus):
                 f"in use by {other.type_name},id={other.id or '(null)'}"
             )
         first = self.slots.get(slot << 3)
-        if function.hotplugged and first is not None and number:
+        if function.hotplugged and first is not None and number and not function.is_virtual:
             raise DeviceError(
                 f"PCI: slot {slot} function 0 already occupied by {first.type_name}, "
                 f"new func {name} cannot be exposed to guest."

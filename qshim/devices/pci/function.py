@@ -37,6 +37,8 @@ class PciFunction(Device):
     """
 
     is_bridge = False
+    is_virtual = False
+    """A virtual function (SR-IOV), which is there without function 0 of its slot."""
 
     def __init__(
         self,

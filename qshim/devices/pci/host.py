@@ -62,8 +62,12 @@ def ecam_ops(bus: PciBus) -> MemoryRegionOps:
 
 
 def _visible(function: PciFunction | None) -> PciFunction | None:
-    """A hot-plugged function without function 0 in its slot is not there yet."""
-    if function is None or (function.hotplugged and function.devfn & ~7 not in function.pci_bus.slots):
+    """A hot-plugged function without function 0 in its slot is not there yet, nor a virtual one before it is enabled."""
+    if (
+        function is None
+        or function.is_virtual
+        or (function.hotplugged and function.devfn & ~7 not in function.pci_bus.slots)
+    ):
         return None
     return function
 
