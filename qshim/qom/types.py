@@ -1,8 +1,8 @@
-"""The QOM types of one QEMU with their properties, read when first needed (data/types-*.json.xz)."""
+"""The QOM types of one QEMU, and apart from them their properties, read when first needed (data/*.json.xz)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,18 @@ Row = Mapping[str, Any]
 class QomTypes:
     """What one QEMU binary says of its types."""
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
-        """*data*: the content of a data file."""
+    def __init__(self, data: Mapping[str, Any], more: Callable[[str], Mapping[str, Any]]) -> None:
+        """*data*: the content of a data file; *more* reads those of properties, `properties` or `cpu-properties`.
+
+        Few ever ask for properties, and CPU types have ten times as many as all others.
+        """
+        self._more = more
         self.types: list[Row] = data["types"]
         """The value of qom-list-types with abstract types."""
         self.by_name: Mapping[str, Row] = {row["name"]: row for row in self.types}
         self.compat_props: Mapping[str, list[Row]] = data["compat-props"] or {}
         """What query-machines adds for each machine when asked for it."""
         self._interfaces: Mapping[str, list[str]] = data["interfaces"]
-        self._properties: Mapping[str, str] = data["properties"]
-        self._devices: Mapping[str, str] = data["devices"]
 
     def implements(self, name: str, parent: str) -> bool:
         """Whether type *name* is *parent*, descends from it, or has it as an interface."""
@@ -47,11 +49,16 @@ class QomTypes:
 
     def properties(self, name: str) -> Any:
         """What qom-list-properties answers: a list, or the whole error reply; None where nobody knows."""
-        return _parsed(self._properties.get(name))
+        return _parsed(self._texts(name, "properties"))
 
     def device_properties(self, name: str) -> Any:
         """The same for device-list-properties."""
-        return _parsed(self._devices.get(name))
+        return _parsed(self._texts(name, "devices"))
+
+    def _texts(self, name: str, kind: str) -> str | None:
+        texts = self._more("cpu-properties" if self.implements(name, "cpu") else "properties")[kind]
+        found: str | None = texts.get(name)
+        return found
 
 
 def _parsed(text: str | None) -> Any:
@@ -66,5 +73,10 @@ def qom_types(label: str, target: str) -> QomTypes | None:
     import json
     import lzma
 
-    path = Path(__file__).parents[1] / "data" / f"types-{label}-{target}.json.xz"
-    return QomTypes(json.loads(lzma.decompress(path.read_bytes()))) if path.is_file() else None
+    @cache
+    def load(kind: str) -> Any:
+        path = Path(__file__).parents[1] / "data" / f"{kind}-{label}-{target}.json.xz"
+        return json.loads(lzma.decompress(path.read_bytes())) if path.is_file() else None
+
+    data = load("types")
+    return None if data is None else QomTypes(data, lambda kind: load(kind) or {"properties": {}, "devices": {}})

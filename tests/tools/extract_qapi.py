@@ -1,4 +1,4 @@
-"""Ask real QEMUs for their QAPI schema and what else never changes; write qapi-* and types-* of qshim/data.
+"""Ask real QEMUs for their QAPI schema and what else never changes; write qapi-*, types-*, ... of qshim/data.
 
     python tests/tools/extract_qapi.py [LABEL [TARGET]]
 
@@ -128,14 +128,19 @@ def extract_types(label: str, target: str, binary: Sequence[str]) -> None:
         f"types-{label}-{{}}.json.xz",
         target,
         {
-            # as texts, since few of the many are ever asked for
             "types": types,
             "interfaces": extra,
-            "properties": texts(names, listed),
-            "devices": texts(names, devices),
             "compat-props": compat and {m["name"]: m["compat-props"] for m in compat},
         },
     )
+    # as texts, since few of the many are ever asked for; apart, so that those are read quickly
+    told = {"properties": texts(names, listed), "devices": texts(names, devices)}
+    for kind, cpus in (("properties", False), ("cpu-properties", True)):
+        write(
+            f"{kind}-{label}-{{}}.json.xz",
+            target,
+            {k: {n: x for n, x in rows.items() if descends(n, "cpu") == cpus} for k, rows in told.items()},
+        )
 
 
 def texts(names: Sequence[str], replies: Sequence[dict[str, Any] | None]) -> dict[str, str]:
