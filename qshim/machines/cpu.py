@@ -96,6 +96,8 @@ def _features(label: str, type_name: str, members: list[tuple[str, str | None]])
         elif key:
             given[key.replace("_", "-")] = "on" if value is None else value
     given.update(late)
+    if not given:
+        return given
     types = qom_types(label, "x86_64")
     told = None if types is None else types.properties(type_name)
     if isinstance(told, list):

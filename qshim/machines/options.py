@@ -26,7 +26,7 @@ class MachineOptions:
         :raises MachineError: QEMU refuses one.
         """
         self.given = {key.replace("_", "-"): value for key, value in given.items() if key not in _HANDLED}
-        types = qom_types(label, "x86_64")
+        types = qom_types(label, "x86_64") if self.given else None
         told: Any = None if types is None else types.properties(type_name)
         self.types: dict[str, str] = {row["name"]: row["type"] for row in told} if isinstance(told, list) else {}
         for key, value in self.given.items():
