@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Board"]
 
 IO_SPACE = 0x10000
+MAC_LINE = 'mac = "52:54:00:12:34:'
 
 
 class Board:
@@ -113,6 +114,8 @@ class Board:
         self.nvdimm = False
         """-machine nvdimm=on"""
         self.numa_nodes = 0
+        self.macs: dict[int, Device] = {}
+        """Default network addresses that are taken: number -> who has it."""
         self.fw_cfg_files: set[str] = set()
         """Option ROMs that firmware gets as files instead of through a BAR."""
         self.system = self.container("system", SPACE)
@@ -239,15 +242,28 @@ class Board:
             raise
         device.realized = True
         self.devices.append(device)
+        self._give_mac(device)
         if self.completed:
             device.machine_done()
         return device
+
+    def _give_mac(self, device: Device) -> None:
+        """A network card without an address gets the next one of QEMU's own."""
+        layout = getattr(device, "layout", None)
+        if any(line.startswith(MAC_LINE) for line in getattr(layout, "lines", ())) and "mac" not in device.properties:
+            holder = device.bus.device if device.bus is not None and device.parent is device.bus.device else None
+            if holder is not None and "mac" in holder.properties:
+                return
+            number = next(n for n in range(256) if n not in self.macs)
+            self.macs[number] = device
+            device.properties["mac"] = f"52:54:00:12:34:{(0x56 + number) & 0xFF:02x}"
 
     def unplug(self, device: Device) -> None:
         """Take *device* away, whatever of it is there."""
         with self.topology.transaction():
             device.unrealize()
         device.realized = False
+        self.macs = {number: holder for number, holder in self.macs.items() if holder is not device}
         if device in self.devices:
             self.devices.remove(device)
         if device.bus is not None:

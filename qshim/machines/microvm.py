@@ -10,6 +10,7 @@ from qshim.machines.layouts import (
 from qshim.machines.pairs import make_pics
 from qshim.machines.pc import Pc
 from qshim.memory import MemoryRegion
+from qshim.qom import QomObject
 
 __all__ = ["MicroVm"]
 
@@ -88,6 +89,18 @@ class MicroVm(Pc):
                 "No VGA device has been created"
             )
         self.make_gpios()
+
+    def make_gpios(self) -> None:
+        """Interrupt lines that belong to nobody."""
+        options = self.options
+        two = self.has_acpi and options.on("ioapic2", True)
+        count = 28 if two else 12 if self.has_acpi else 10
+        count -= sum(not options.on(name, True) for name in ("pic", "pit", "rtc"))
+        if self.has_acpi:
+            count += self.plan.usb or options.on("usb", False)
+            count += 4 * options.on("pcie", False)
+        for number in range(count):
+            self.board.unattached.add_child(f"non-qdev-gpio[{number}]", QomObject("irq"))
 
     def _second_ioapic(self) -> None:
         device = create(self.board, "ioapic", machine="microvm")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qshim.argv.errors import OptionError
+from qshim.devices.catalogue import CatalogueDevice, CatalogueFunction, create, instantiate
 from qshim.devices.memory.placement import DeviceMemory
 from qshim.devices.qdev import Bus, Device
 from qshim.machines.layouts import (
@@ -142,8 +143,6 @@ class Pc(X86Machine):
     def make_fw_cfg(self) -> None:
         """fw_cfg."""
         board = self.board
-        from qshim.devices.catalogue import CatalogueDevice, create
-
         device = create(board, "fw_cfg_io", machine=self.family)
         assert isinstance(device, CatalogueDevice)
         layout = device.layout
@@ -277,7 +276,10 @@ class Pc(X86Machine):
         options, make, isa = self.options, self.make_device, self.isa
         serials, parallels = self.ports_asked()
         for index in range(serials):
-            make("isa-serial", isa, {"index": str(index), "chardev": f"serial{index}"})
+            serial = make("isa-serial", isa, {"index": str(index), "chardev": f"serial{index}"})
+            if index:
+                port, line = ((0x2F8, 3), (0x3E8, 4), (0x2E8, 3))[index - 1]
+                serial.properties |= {"iobase": str(port), "irq": str(line)}
         for index in range(parallels):
             make("isa-parallel", isa, {"index": str(index), "chardev": f"parallel{index}"})
         if self.has_floppy:
@@ -344,8 +346,6 @@ class Pc(X86Machine):
 
     def make_user_device(self, type_name: str, bus: Bus, properties: dict[str, str] | None = None) -> Device:
         """A device that users could add as well."""
-        from qshim.devices.catalogue import instantiate
-
         return instantiate(self.board, type_name, bus, properties=properties)
 
     def make_nics(self, bus: Bus) -> None:
@@ -378,6 +378,8 @@ class Pc(X86Machine):
         options = self.options
         if not options.on("hpet", True):
             count -= self.hpet_gpios
+            if not options.on("pit", True) and self.family == "pc" and not self.quirks.south_bridge_children:
+                count -= 1
         if not options.on("pic", True):
             count -= 1
         if not options.on("i8042", True):
@@ -461,6 +463,7 @@ class PcI440fx(Pc):
         else:
             # device memory becomes an address space after the host bridge, RAM is there before
             self.make_memory_around_host()
+        self.tell_host(self.host)
         bus = board.pci_buses[0]
         bridge = "piix4-isa" if self.options.text("x-south-bridge") == "piix4-isa" else "PIIX3"
         south = self.make_south(bridge, bus)
@@ -496,7 +499,7 @@ class PcI440fx(Pc):
     def make_host(self) -> None:
         """The host bridge with function 0."""
         board = self.board
-        self.make_device("i440FX-pcihost", board.sysbus, parent=board.machine, name="i440fx")
+        self.host = self.make_device("i440FX-pcihost", board.sysbus, parent=board.machine, name="i440fx")
 
     def make_memory_around_host(self) -> None:
         """10.0 and later: device memory becomes an address space after function 0 has its own."""
@@ -510,8 +513,6 @@ class PcI440fx(Pc):
 
     def make_south(self, bridge: str, bus: Bus) -> Device:
         """The south bridge; from 10.0 on with IDE, PM and USB inside."""
-        from qshim.devices.catalogue import CatalogueFunction, create
-
         usb = self.plan.usb or self.options.on("usb", False)
         family = "pc"
         if bridge == "piix4-isa":
@@ -585,9 +586,14 @@ class PcQ35(Pc):
         self.make_cpus()
         self.make_pci_memory()
         self.make_memory()
-        make("q35-pcihost", board.sysbus, parent=board.machine, name="q35")
+        host = make("q35-pcihost", board.sysbus, parent=board.machine, name="q35")
+        self.tell_host(host)
+        if not smm:
+            host.properties["smm-ranges"] = "off"
         bus = board.pci_buses[0]
         south = make("ICH9-LPC", bus, {"addr": "1f.0", "multifunction": "on"})
+        if not smm:
+            south.properties["smm-enabled"] = "off"
         self.isa = south.buses[0] if south.buses else None
         if not self.quirks.south_bridge_children:
             self.make_dma()
@@ -619,9 +625,13 @@ class PcQ35(Pc):
         """EHCI and its companions."""
         self.make_user_device("ich9-usb-ehci1", bus, {"addr": "1d.7", "multifunction": "on"})
         for number in range(3):
-            self.make_user_device(
-                f"ich9-usb-uhci{number + 1}", bus, {"addr": f"1d.{number}", "multifunction": "on"}
-            )
+            properties = {"addr": f"1d.{number}", "multifunction": "on", "firstport": str(2 * number),
+                          "masterbus": "usb-bus.0"}  # fmt: skip
+            device = create(self.board, f"ich9-usb-uhci{number + 1}", properties=properties)
+            assert isinstance(device, CatalogueFunction)
+            # a companion has no bus of its own
+            device.layout.buses = []
+            self.board.plug(device, bus)
 
 
 def add_memory_hotplug(machine: Pc) -> None:

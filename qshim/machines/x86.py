@@ -217,7 +217,11 @@ class X86Machine:
             if not plan.kind.startswith("memory-backend-"):
                 board.objects.add_child(plan.id, QomObject(plan.kind))
                 continue
-            backend, region, made = make_backend(around, plan.kind, plan.id, plan.values, board.objects)
+            values = dict(plan.values)
+            canonical = "x-use-canonical-path-for-ramblock-id"
+            if canonical not in values and board.global_value(plan.kind, canonical) in ("on", "true"):
+                values[canonical] = True
+            backend, region, made = make_backend(around, plan.kind, plan.id, values, board.objects)
             board.backends[plan.id] = backend
             self.backend_regions[plan.id] = region
             board.objects.add_child(plan.id, made)
@@ -488,6 +492,12 @@ class X86Machine:
         if cpus <= 1006:
             return 128 * KIB
         return up(cpus * 160, 128 * KIB) if cpus > 1006 else 128 * KIB
+
+    def tell_host(self, host: Device) -> None:
+        """What the host bridge is told of RAM."""
+        host.properties |= {
+            "below-4g-mem-size": str(self.layout.below), "above-4g-mem-size": str(self.layout.above),
+        }  # fmt: skip
 
     def map_ram(self, layout: Layout) -> None:
         """RAM below and above 4 GiB."""

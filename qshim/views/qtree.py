@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from qshim.devices.board import Board
-from qshim.devices.pci.bar import Bar
+from qshim.devices.pci.bar import ROM_SLOT, Bar
 from qshim.devices.pci.function import PciFunction
 from qshim.devices.qdev import Bus, Device
 from qshim.views.pci import class_name
@@ -20,6 +20,9 @@ __all__ = ["qtree_lines", "qtree_text"]
 _ASSIGNED = re.compile(r"([A-Za-z0-9_.-]+(?:\[\d+\])?) = (.*)", re.DOTALL)
 _NUMBER = re.compile(r"-?\d+ \(0x[0-9a-f]+\)")
 _SIZE = re.compile(r"\d+ \([0-9.]+ (?:B|[KMGTPE]iB)\)")
+_SAS = 0x3 << 60 | 0x525400 << 36
+"""NAA and company of a locally assigned SAS address."""
+_NO_SIZE = 0xFFFFFFFF
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
@@ -65,24 +68,47 @@ def device_lines(device: Device) -> Iterator[str]:
 def _value(device: Device, name: str, shown: str) -> str:
     """The value of property *name*, which prints as *shown* where nobody set it."""
     if isinstance(device, PciFunction):
-        if name == "addr":
-            return f"{device.devfn >> 3:02x}.{device.devfn & 7:x}"
-        if name == "busnr":
-            return f"{device.pci_bus.number} (0x{device.pci_bus.number:x})"
-        if name == "romsize":
-            rom = device.bars.get(6)
-            if rom is not None:
-                return f"{rom.size} (0x{rom.size:x})"
+        own = _function_value(device, name)
+        if own is not None:
+            return own
     text = device.properties.get(name)
     if text is None:
         text = device.board.global_value(device.type_name, name)
+    proxy = device.bus.device if device.bus is not None else None
+    if text is None and proxy is not None and device.parent is proxy:
+        # the device behind a virtio function has what was set for the function
+        text = proxy.properties.get(name)
+        if name == "memaddr":
+            text = str(getattr(proxy, "addr", 0))
     return shown if text is None else printed(text, shown)
+
+
+def _function_value(device: PciFunction, name: str) -> str | None:
+    """Properties that say where a PCI function is, or what it has become."""
+    bus = device.pci_bus.number
+    if name == "addr":
+        return f"{device.devfn >> 3:02x}.{device.devfn & 7:x}"
+    if name == "busnr":
+        return f"{bus} (0x{bus:x})"
+    if name == "sas_address" and name not in device.properties:
+        number = _SAS | bus << 16 | device.devfn >> 3 << 8 | device.devfn & 7
+        return f"{number} (0x{number:x})"
+    if name == "romsize":
+        rom = device.bars.get(ROM_SLOT)
+        number = rom.size if rom is not None else device.number_of("romsize", _NO_SIZE)
+        return f"{number} (0x{number:x})"
+    if name == "disable-legacy" and device.text_of(name, "auto") == "auto":
+        express = device.pci_bus.express and not device.pci_bus.is_root
+        return '"on"' if express else None
+    return None
 
 
 def printed(text: str, like: str) -> str:
     """*text*, as a user wrote it, in the form that *like* has."""
     if like in ("true", "false"):
         return "true" if text in ("on", "yes", "true", "y") else "false"
+    if like.startswith('"/objects/') and not text.startswith("/"):
+        return f'"/objects/{text}"'
     if like.startswith('"') or like == "":
         return f'"{text}"'
     if _SIZE.fullmatch(like):

@@ -56,3 +56,9 @@ class GpexHost(CatalogueDevice):
         layout.regions = []
         layout.objects = [row for row in layout.objects if "gpex_" not in row[0] and "pcie-" not in row[0]]
         self.build()
+        for function in bus.slots.values():
+            # it answers through ECAM alone, where nobody recorded it
+            function.config[0:4] = (0x00081B36).to_bytes(4, "little")
+            function.config[0x0A:0x0C] = (0x0600).to_bytes(2, "little")
+            function.config[0x2C:0x30] = (0x11001AF4).to_bytes(4, "little")
+            function.initial = bytes(function.config)

@@ -50,6 +50,9 @@ def virtio_rule(device: Device, layout: Layout) -> None:
             hint="Set either disable-modern or disable-legacy to off",
         )
     vectors = _vectors(device, layout, kind)
+    layout.lines = tuple(
+        f"vectors = {vectors} (0x{vectors:x})" if line.startswith("vectors = ") else line for line in layout.lines
+    )
     _host_memory(device, layout)
     vga = layout.region("vga.vram") is not None
     exclusive_msix(layout, vectors, _msix_bar(layout, vga))
