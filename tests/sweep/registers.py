@@ -107,6 +107,9 @@ def steps(rng: random.Random, family: str, board: Board, count: int) -> Iterator
     yield from (config_step(place, 0x04, 7, 2) for place in known if rng.random() < 0.5)
     for _ in range(count):
         place = rng.choice(known)
+        if rng.random() < 0.15:
+            # whoever answers behind a bridge, if its bus has that number by now
+            place = Place(rng.randrange(1, 4), 0, False, "behind")
         size = rng.choice(SIZES)
         roll = rng.random()
         if roll < 0.02:
@@ -165,7 +168,9 @@ def _bridge(rng: random.Random, place: Place) -> Iterator[Step]:
         config_step(place, 0x1C, rng.getrandbits(16), 2), config_step(place, 0x20, rng.getrandbits(32), 4),
         config_step(place, 0x24, rng.getrandbits(32), 4), config_step(place, 0x28, rng.randrange(4), 4),
         config_step(place, 0x2C, rng.randrange(4), 4), config_step(place, 0x3E, rng.randrange(256), 1),
-        config_step(place, 0x18, rng.getrandbits(24) & 0x030300, 4), config_step(place, 0x30, rng.getrandbits(32), 4),
+        config_step(place, 0x18, rng.getrandbits(24) & 0x030300, 4),
+        config_step(place, 0x18, 0x010100, 4),
+        config_step(place, 0x18, 0x020200, 4), config_step(place, 0x18, 0x030100, 4), config_step(place, 0x30, rng.getrandbits(32), 4),
     ))  # fmt: skip
 
 

@@ -40,10 +40,13 @@ class Machine:
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(path)
         listener.listen(1)
-        self.process = subprocess.Popen(
-            [binary, *arguments, "-qmp", "stdio", "-qtest", f"unix:{path}", "-qtest-log", "/dev/null"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(self.folder + "/e", "wb"),  # noqa: SIM115
-        )  # fmt: skip
+        with open(os.path.join(self.folder, "e"), "wb") as said:
+            self.process = subprocess.Popen(
+                [binary, *arguments, "-qmp", "stdio", "-qtest", f"unix:{path}", "-qtest-log", "/dev/null"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+            )
         listener.settimeout(0.05)
         self.port = None
         until = time.monotonic() + 20

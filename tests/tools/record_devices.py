@@ -11,7 +11,8 @@ The file is a JSON object: `version`, `types` and `board`, the latter two from a
 entry (`board`: machine to entry), each as JSON text of its own so that a reader parses only what it needs.
 
     entry: on (machine), with (properties), extra (arguments before it), fails (machine -> what the
-    plain `-device TYPE` was refused with), bare (the same with `extra` but no properties), f (fragment, absent if it never started)
+    plain `-device TYPE` was refused with), bare (the same with `extra` but no properties), f (fragment,
+    absent if it never started)
     fragment: t type, r regions, o other objects [[path, type]], b buses [[name, type]] oldest first,
       c children [[name, fragment, bus, addr]], q own lines of `info qtree`, gone properties,
       pci {config, mask, clear: hex; bars [[index, kind, region]]; lines of `info pci`},
