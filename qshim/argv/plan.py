@@ -119,7 +119,8 @@ def machine_plan(line: CommandLine) -> MachinePlan:
 class _Plan:
     def __init__(self, line: CommandLine) -> None:
         self.line = line
-        self.slots, self.max_memory, self.has_slots = 0, None, False
+        self.slots, self.has_slots = 0, False
+        self.max_memory: int | None = None
         self.smp: dict[str, int] = {}
         self.objects: list[ObjectPlan] = []
         self.devices: list[DevicePlan] = []

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from qshim.monitor.qtest import Qtest
     from qshim.vm import Version, Vm
 
-__all__ = ["is_modelled", "modelled"]
+__all__ = ["firmware", "is_modelled", "modelled"]
 
 _DATA_DIRS = (
     "/usr/share/qemu", "/usr/share/seabios", "/usr/share/vgabios", "/usr/lib/ipxe/qemu", "/usr/local/share/qemu",
@@ -30,7 +30,7 @@ def is_modelled(name: str, target: str) -> bool:
     return target in TARGETS and board_of(name) is not None
 
 
-def firmware_from(dirs: tuple[str, ...]) -> Callable[[str], bytes | None]:
+def firmware(dirs: tuple[str, ...]) -> Callable[[str], bytes | None]:
     """Reads a firmware file by name: from -L, QSHIM_DATA_DIR, then the usual places; or by path."""
     own = os.environ.get("QSHIM_DATA_DIR")
     places = (*dirs, *((own,) if own else ()), *_DATA_DIRS)
@@ -62,7 +62,7 @@ def modelled(line: CommandLine, name: str, target: str, label: str) -> Vm:
     may_write: Callable[[str], str | None] = lambda path: None  # noqa: E731
     try:
         machine = build(
-            line, name, quirks, target, firmware=firmware_from(line.data_dirs), open_image=_image, may_write=may_write
+            line, name, quirks, target, firmware=firmware(line.data_dirs), open_image=_image, may_write=may_write
         )
     except OptionError:
         raise

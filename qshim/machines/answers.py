@@ -16,23 +16,28 @@ _MIB = 1 << 20
 def answers(machine: X86Machine) -> Mapping[str, Callable[[], object]]:
     """QMP command -> what makes its answer."""
     return {
-        "query-current-machine": lambda: {"wakeup-suspend-support": machine.has_acpi and machine.family in ("pc", "q35")},
-        "query-cpus-fast": lambda: cpus_fast(machine),
-        "query-hotpluggable-cpus": lambda: hotpluggable(machine),
+        "query-current-machine": lambda: {"wakeup-suspend-support": _wakes_up(machine)},
+        "query-cpus-fast": lambda: _cpus_fast(machine),
+        "query-hotpluggable-cpus": lambda: _hotpluggable(machine),
         "query-memory-devices": lambda: memory_devices(machine),
-        "query-memory-size-summary": lambda: size_summary(machine),
+        "query-memory-size-summary": lambda: _size_summary(machine),
         "x-query-numa": lambda: {"human-readable-text": numa_text(machine)},
         "query-block": list,
     }
 
 
-def present(machine: X86Machine) -> list[X86Cpu]:
+def _wakes_up(machine: X86Machine) -> bool:
+    """ACPI lets the guest sleep."""
+    return machine.has_acpi and machine.family in ("pc", "q35")
+
+
+def _present(machine: X86Machine) -> list[X86Cpu]:
     """The CPUs that are there, by index."""
     cpus = [device for device in machine.board.devices if isinstance(device, X86Cpu)]
     return sorted(cpus, key=lambda cpu: cpu.index)
 
 
-def place_of(machine: X86Machine, index: int) -> dict[str, int]:
+def _place_of(machine: X86Machine, index: int) -> dict[str, int]:
     """Members of CpuInstanceProperties of CPU *index*."""
     place = machine.smp.place(index)
     smp = machine.smp
@@ -49,30 +54,30 @@ def place_of(machine: X86Machine, index: int) -> dict[str, int]:
     return props
 
 
-def cpus_fast(machine: X86Machine) -> list[dict[str, object]]:
+def _cpus_fast(machine: X86Machine) -> list[dict[str, object]]:
     """query-cpus-fast, without thread ids."""
     rows = []
-    for cpu in present(machine):
+    for cpu in _present(machine):
         row: dict[str, object] = {"cpu-index": cpu.index, "qom-path": cpu.path, "thread-id": 0}
         if machine.has_cpu_places:
-            row["props"] = place_of(machine, cpu.index)
+            row["props"] = _place_of(machine, cpu.index)
         row["target"] = machine.request.target
         rows.append(row)
     return rows
 
 
-def hotpluggable(machine: X86Machine) -> list[dict[str, object]]:
+def _hotpluggable(machine: X86Machine) -> list[dict[str, object]]:
     """query-hotpluggable-cpus: the highest place first.
 
     :raises MachineError: the board has no CPU hot-plug.
     """
     if not machine.hotplug_cpus:
         raise MachineError(machine.quirks.no_cpu_hotplug)
-    there = {cpu.index: cpu for cpu in present(machine)}
+    there = {cpu.index: cpu for cpu in _present(machine)}
     rows = []
     for index in reversed(range(machine.smp.max_cpus)):
         row: dict[str, object] = {
-            "props": place_of(machine, index), "vcpus-count": 1, "type": machine.cpu.type_name,
+            "props": _place_of(machine, index), "vcpus-count": 1, "type": machine.cpu.type_name,
         }  # fmt: skip
         if index in there:
             row["qom-path"] = there[index].path
@@ -90,7 +95,7 @@ def memory_devices(machine: X86Machine) -> list[dict[str, object]]:
     return [row for _, row in sorted(found, key=lambda pair: pair[0])]
 
 
-def plugged(machine: X86Machine) -> list[tuple[int, int]]:
+def _plugged(machine: X86Machine) -> list[tuple[int, int]]:
     """(NUMA node, bytes) of each memory device."""
     return [
         (getattr(device, "node", 0), getattr(device, "plugged_size", getattr(device, "size", 0)))
@@ -99,18 +104,18 @@ def plugged(machine: X86Machine) -> list[tuple[int, int]]:
     ]
 
 
-def size_summary(machine: X86Machine) -> dict[str, object]:
+def _size_summary(machine: X86Machine) -> dict[str, object]:
     """query-memory-size-summary."""
-    return {"base-memory": machine.ram_size, "plugged-memory": sum(size for _, size in plugged(machine))}
+    return {"base-memory": machine.ram_size, "plugged-memory": sum(size for _, size in _plugged(machine))}
 
 
 def numa_text(machine: X86Machine) -> str:
     """`info numa`."""
     numa = machine.numa
     text = f"{numa.count} nodes\n"
-    added = plugged(machine)
+    added = _plugged(machine)
     for number in sorted(numa.nodes):
-        cpus = [cpu.index for cpu in present(machine) if numa.of_cpu.get(cpu.index, 0) == number]
+        cpus = [cpu.index for cpu in _present(machine) if numa.of_cpu.get(cpu.index, 0) == number]
         extra = sum(size for node, size in added if node == number)
         text += f"node {number} cpus:{''.join(f' {index}' for index in cpus)}\n"
         text += f"node {number} size: {(numa.nodes[number].memory + extra) // _MIB} MB\n"

@@ -11,11 +11,12 @@ from qshim.machines.compat import compat_of
 from qshim.machines.isapc import IsaPc
 from qshim.machines.microvm import MicroVm
 from qshim.machines.none import NoneMachine
-from qshim.machines.pc import PcI440fx, PcQ35
+from qshim.machines.pc import PcI440fx
+from qshim.machines.q35 import PcQ35
 from qshim.machines.x86 import Request, X86Machine
 from qshim.versions import Quirks
 
-__all__ = ["board_of", "build"]
+__all__ = ["board_of", "build", "check_supported"]
 
 TARGETS = ("x86_64", "i386")
 

@@ -63,7 +63,12 @@ class Compat:
     """Most CPUs of a q35, where the type says so."""
     native_hotplug_default: bool = False
     """PCIe ports handle hot-plug themselves (until 6.0)."""
-    tco: bool = True
+    node_with_slots: bool = True
+    """-m slots= makes a NUMA node where there is none (since 2.11)."""
+    node_with_maxmem: bool = True
+    """-m maxmem= makes one, too (since 5.1)."""
+    numa_mem: bool = False
+    """-numa node,mem= is taken (until 5.0)."""
 
 
 def compat_of(name: str) -> Compat:
@@ -95,6 +100,9 @@ def compat_of(name: str) -> Compat:
         ignored_phys_bits_32=at <= (8, 1),
         q35_cpus=255 if at <= (2, 7) else 288 if at <= (8, 0) else 1024 if at <= (8, 2) else None,
         native_hotplug_default=at <= (6, 0),
+        node_with_slots=at >= (2, 11),
+        node_with_maxmem=at >= (5, 1),
+        numa_mem=at <= (5, 0),
     )
 
 

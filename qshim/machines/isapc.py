@@ -5,7 +5,7 @@ from __future__ import annotations
 from qshim.devices.qdev import Bus
 from qshim.machines.layouts import KIB, Layout, MachineError, split
 from qshim.machines.pairs import make_dma, make_pics
-from qshim.machines.pc import Pc
+from qshim.machines.pcboard import Pc
 from qshim.memory import MemoryRegion
 
 __all__ = ["IsaPc"]

@@ -5,10 +5,16 @@ from __future__ import annotations
 from qshim.devices.catalogue import CatalogueDevice, create
 from qshim.devices.qdev import Device
 from qshim.machines.layouts import (
-    FOUR_GIB, IOAPIC_SECOND, KIB, MICROVM_VIRTIO, MICROVM_VIRTIO_STEP, Layout, split,
+    FOUR_GIB,
+    IOAPIC_SECOND,
+    KIB,
+    MICROVM_VIRTIO,
+    MICROVM_VIRTIO_STEP,
+    Layout,
+    split,
 )  # fmt: skip
 from qshim.machines.pairs import make_pics
-from qshim.machines.pc import Pc
+from qshim.machines.pcboard import Pc
 from qshim.memory import MemoryRegion
 from qshim.qom import QomObject
 

@@ -1,4 +1,4 @@
-"""Devices that a PC has twice: the catalogue holds the first, the second sits at other ports (spec/x86-boards.md 3.2)."""
+"""Devices that a PC has twice: the catalogue holds the first (spec/x86-boards.md 3.2)."""
 
 from __future__ import annotations
 

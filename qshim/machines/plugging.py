@@ -64,7 +64,9 @@ def find_bus(board: Board, types: QomTypes | None, type_name: str, kind: str | N
 
     def fits(bus: Bus) -> bool:
         name = bus.type_name
-        return kind == name or kind == bus.kind or (types is not None and kind is not None and types.implements(name, kind))
+        if kind in (name, bus.kind):
+            return True
+        return types is not None and kind is not None and types.implements(name, kind)
 
     if asked is not None:
         bus = next((bus for bus in _buses(board) if bus.name == asked), None) or _by_path(board, asked)

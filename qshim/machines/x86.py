@@ -12,9 +12,9 @@ from qshim.devices.catalogue import create, instantiate
 from qshim.devices.chipset.cpu import X86Cpu
 from qshim.devices.errors import DeviceError
 from qshim.devices.memory.backends import Around, make_backend
-from qshim.devices.pci.function import PciFunction
 from qshim.devices.qdev import Bus, Device
 from qshim.errors import MemoryModelError
+from qshim.machines.checks import check_controller, check_singles
 from qshim.machines.compat import Compat, compat_props
 from qshim.machines.cpu import CpuModel, cpu_model, default_model
 from qshim.machines.layouts import GIB, KIB, MIB, Layout, MachineError, up
@@ -30,51 +30,6 @@ from qshim.versions import Quirks
 
 __all__ = ["Request", "X86Machine"]
 
-_DISPLAYS = ("VGA", "secondary-vga", "cirrus-vga", "qxl", "qxl-vga", "virtio-vga", "virtio-gpu-pci", "bochs-display",
-             "vmware-svga", "ati-vga")  # fmt: skip
-
-
-def check_singles(board: Board, driver: str) -> None:
-    """Devices of which there is only one, or which must come first.
-
-    :raises DeviceError: another one is there.
-    """
-    if driver.startswith("virtio-balloon") and any(d.type_name.startswith("virtio-balloon") for d in board.devices):
-        raise DeviceError("Only one balloon device is supported")
-    if driver in _GLOBAL_VRAM and board.topology.ram.by_name("vga.vram") is not None and (
-        board.global_value(driver, "global-vmstate") in ("on", "true")
-    ):
-        raise DeviceError("Only one global VGA device can be used at a time")
-    if driver == "qxl-vga" and any(device.type_name in _DISPLAYS for device in board.devices):
-        raise DeviceError(
-            "primary qxl-vga device must be console 0 (first display device on the command line)"
-        )
-    if (
-        driver == "vmware-svga"
-        and board.quirks.vga_state_is_unique
-        and any(device.type_name in ("VGA", "secondary-vga") for device in board.devices)
-    ):
-        raise DeviceError(
-            "savevm_state_handler_insert: Detected duplicate SaveStateEntry: id=vga, instance_id=0x0"
-        )
-
-
-def check_controller(device: Device, acpi_hotplug: bool) -> None:
-    """A bridge's standard hot-plug controller has no slot 0.
-
-    :raises DeviceError: the device sits there.
-    """
-    if acpi_hotplug or not isinstance(device, PciFunction) or device.pci_bus.bridge is None:
-        return
-    bridge = device.pci_bus.bridge
-    if bridge.type_name in _SHPC and bridge.is_on("shpc", True) and device.devfn < 8:
-        raise DeviceError(
-            "Unsupported PCI slot 0 for standard hotplug controller. Valid slots are between 1 and 31."
-        )
-
-
-_SHPC = ("pci-bridge", "pcie-pci-bridge", "pci-bridge-seat")
-_GLOBAL_VRAM = ("VGA", "cirrus-vga", "qxl-vga", "vmware-svga", "ati-vga", "isa-vga")
 DEFAULT_RAM = 128 * MIB
 _HOST_SPACE = 1 << 47
 
@@ -275,7 +230,9 @@ class X86Machine:
         """
         backend, region = self.board.backends[name], self.backend_regions[name]
         if backend.mapped:
-            raise MachineError(f"memory backend {name} is used multiple times. Each -numa option must use a different memdev value.")
+            raise MachineError(
+                f"memory backend {name} is used multiple times. Each -numa option must use a different memdev value."
+            )
         backend.mapped = True
         assert region.ram_block is not None
         try:
@@ -316,13 +273,13 @@ class X86Machine:
     def auto_node(self) -> bool:
         """Memory can be added, so there is a node to add it to."""
         if self.plan.slots:
-            return self.compat.version >= (2, 11)
-        return self.max_memory > self.ram_size and self.compat.version >= (5, 1)
+            return self.compat.node_with_slots
+        return self.max_memory > self.ram_size and self.compat.node_with_maxmem
 
     @property
     def legacy_numa_memory(self) -> bool:
         """The machine type takes -numa node,mem=."""
-        return self.compat.version <= (5, 0)
+        return self.compat.numa_mem
 
     # --- CPUs ---
 
@@ -399,10 +356,7 @@ class X86Machine:
         if name is not None and parent.child(name) is not None:
             raise DeviceError(f"Duplicate device ID '{name}'")
         special = self.special_device(driver, name, given)
-        if special is not None:
-            device = special
-        else:
-            device = create(board, driver, device_id=name, properties=given)
+        device = special or create(board, driver, device_id=name, properties=given)
         if name is not None:
             board.plug(device, bus, parent=board.peripheral, name=name)
         else:
@@ -435,15 +389,14 @@ class X86Machine:
         if types is not None:
             for row in compat_props(self.quirks.label, self.request.name):
                 self.board.globals.append((row["qom-type"], row["property"], row["value"]))
-        for row in self.plan.globals:
-            self.board.globals.append(row)
+        self.board.globals += self.plan.globals
 
     def check_globals(self) -> None:
         """-global for types that do not exist."""
         types = qom_types(self.quirks.label, "x86_64")
         if types is None:
             return
-        for kind, name, value in self.plan.globals:
+        for kind, name, _ in self.plan.globals:
             if kind not in types.by_name:
                 self.warn(f"global {kind}.{name} has invalid class name")
 

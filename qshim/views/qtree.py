@@ -43,13 +43,13 @@ def qtree_lines(bus: Bus, indent: int) -> Iterator[str]:
 def _device(device: Device, indent: int) -> Iterator[str]:
     pad = " " * indent
     yield f'{pad}dev: {device.type_name}, id "{device.id or ""}"'
-    for line in device_lines(device):
+    for line in _device_lines(device):
         yield f"{pad}  {line}"
     for bus in reversed(device.buses):
         yield from qtree_lines(bus, indent + 2)
 
 
-def device_lines(device: Device) -> Iterator[str]:
+def _device_lines(device: Device) -> Iterator[str]:
     """Properties, gpios and addresses of *device*."""
     layout = getattr(device, "layout", None)
     own = getattr(device, "qtree_lines", None)
@@ -80,7 +80,7 @@ def _value(device: Device, name: str, shown: str) -> str:
         text = proxy.properties.get(name)
         if name == "memaddr":
             text = str(getattr(proxy, "addr", 0))
-    return shown if text is None else printed(text, shown)
+    return shown if text is None else _printed(text, shown)
 
 
 def _function_value(device: PciFunction, name: str) -> str | None:
@@ -103,7 +103,7 @@ def _function_value(device: PciFunction, name: str) -> str | None:
     return None
 
 
-def printed(text: str, like: str) -> str:
+def _printed(text: str, like: str) -> str:
     """*text*, as a user wrote it, in the form that *like* has."""
     if like in ("true", "false"):
         return "true" if text in ("on", "yes", "true", "y") else "false"
@@ -113,7 +113,7 @@ def printed(text: str, like: str) -> str:
         return f'"{text}"'
     if _SIZE.fullmatch(like):
         number = _bytes(text)
-        return like if number is None else f"{number} ({size_text(number)})"
+        return like if number is None else f"{number} ({_size_text(number)})"
     if _NUMBER.fullmatch(like):
         number = _bytes(text)
         return like if number is None else f"{number} (0x{number % (1 << 64):x})"
@@ -130,7 +130,7 @@ def _bytes(text: str) -> int | None:
     return int(match[1], 0 if match[1].lstrip("-")[:2].lower() == "0x" else 10) * scale
 
 
-def size_text(number: int) -> str:
+def _size_text(number: int) -> str:
     """A size in the largest unit of which it is at least one (`1.5 GiB`)."""
     unit = 0
     value = float(number)

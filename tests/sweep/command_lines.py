@@ -201,7 +201,8 @@ def _devices(chance: random.Random, q35: bool, label: str) -> list[str]:
             args += ["-device", text]
             continue
         if style < 0.3:
-            text = chance.choice(_RICH).format(mib=chance.choice((8, 16, 32, 64)), vectors=chance.choice((0, 2, 64, 200)))
+            mib, vectors = chance.choice((8, 16, 32, 64)), chance.choice((0, 2, 64, 200))
+            text = chance.choice(_RICH).format(mib=mib, vectors=vectors)
         elif style < 0.36:
             args += ["-object", f"memory-backend-ram,id=sh{number},size=16M"]
             text = f"ivshmem-plain,memdev=sh{number}"

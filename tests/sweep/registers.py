@@ -192,10 +192,10 @@ class Ours:
         family = words[1]
         name = {"pc": f"pc-i440fx-{label}", "q35": f"pc-q35-{label}"}[family]
         line = parse([*words, "-display", "none", "-S", "-qmp", "unix:/nonexistent/q,server=on,wait=off"], label)
-        from qshim.cli.modelled import firmware_from
+        from qshim.cli.modelled import firmware
 
         self.machine = build(
-            line, name, KNOWN[label], "x86_64", firmware=firmware_from(()), open_image=lambda path: b""
+            line, name, KNOWN[label], "x86_64", firmware=firmware(()), open_image=lambda path: b""
         )
         self.board = self.machine.board
 

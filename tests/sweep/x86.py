@@ -43,6 +43,9 @@ ASK = (
 )  # fmt: skip
 
 
+_NOISE = ("Please configure -smp options", "qemu: module", "failed to initialize module", "Only modules from")
+
+
 class Real:
     """A real QEMU on a QMP pipe."""
 
@@ -88,7 +91,7 @@ def errors_of(text: str) -> list[str]:
     rows = []
     for line in text.splitlines():
         line = line.removeprefix("qemu-system-x86_64: ")
-        if line.startswith(("Please configure -smp options", "qemu: module", "failed to initialize module", "Only modules from")) or not line:
+        if line.startswith(_NOISE) or not line:
             continue
         if "warning: " in line[: line.find("warning: ") + 9] and "warning: " in line:
             continue

@@ -13,7 +13,7 @@ ALIGN = 2 << 20
 BLOCK_SIZE = 2 << 20
 
 
-class VirtioMemoryDevice(CatalogueFunction):
+class _VirtioMemoryDevice(CatalogueFunction):
     """What both have in common."""
 
     kind = ""
@@ -99,7 +99,7 @@ class VirtioMemoryDevice(CatalogueFunction):
         return {"id": self.id} if self.id is not None else {}
 
 
-class VirtioMem(VirtioMemoryDevice):
+class VirtioMem(_VirtioMemoryDevice):
     """virtio-mem-pci: nothing is plugged until the guest takes it."""
 
     kind = "virtio-mem"
@@ -143,7 +143,7 @@ class VirtioMem(VirtioMemoryDevice):
         return {"type": self.kind, "data": data}
 
 
-class VirtioPmem(VirtioMemoryDevice):
+class VirtioPmem(_VirtioMemoryDevice):
     """virtio-pmem-pci: all of the backend is there."""
 
     kind = "virtio-pmem"

@@ -1,0 +1,54 @@
+"""What QEMU refuses about devices that fit by themselves, but not beside each other."""
+
+from __future__ import annotations
+
+from qshim.devices.board import Board
+from qshim.devices.errors import DeviceError
+from qshim.devices.pci.function import PciFunction
+from qshim.devices.qdev import Device
+
+__all__ = ["check_controller", "check_singles"]
+
+_DISPLAYS = ("VGA", "secondary-vga", "cirrus-vga", "qxl", "qxl-vga", "virtio-vga", "virtio-gpu-pci", "bochs-display",
+             "vmware-svga", "ati-vga")  # fmt: skip
+_SHPC = ("pci-bridge", "pcie-pci-bridge", "pci-bridge-seat")
+_GLOBAL_VRAM = ("VGA", "cirrus-vga", "qxl-vga", "vmware-svga", "ati-vga", "isa-vga")
+
+
+def check_singles(board: Board, driver: str) -> None:
+    """Devices of which there is only one, or which must come first.
+
+    :raises DeviceError: another one is there.
+    """
+    if driver.startswith("virtio-balloon") and any(d.type_name.startswith("virtio-balloon") for d in board.devices):
+        raise DeviceError("Only one balloon device is supported")
+    if driver in _GLOBAL_VRAM and board.topology.ram.by_name("vga.vram") is not None and (
+        board.global_value(driver, "global-vmstate") in ("on", "true")
+    ):
+        raise DeviceError("Only one global VGA device can be used at a time")
+    if driver == "qxl-vga" and any(device.type_name in _DISPLAYS for device in board.devices):
+        raise DeviceError(
+            "primary qxl-vga device must be console 0 (first display device on the command line)"
+        )
+    if (
+        driver == "vmware-svga"
+        and board.quirks.vga_state_is_unique
+        and any(device.type_name in ("VGA", "secondary-vga") for device in board.devices)
+    ):
+        raise DeviceError(
+            "savevm_state_handler_insert: Detected duplicate SaveStateEntry: id=vga, instance_id=0x0"
+        )
+
+
+def check_controller(device: Device, acpi_hotplug: bool) -> None:
+    """A bridge's standard hot-plug controller has no slot 0.
+
+    :raises DeviceError: the device sits there.
+    """
+    if acpi_hotplug or not isinstance(device, PciFunction) or device.pci_bus.bridge is None:
+        return
+    bridge = device.pci_bus.bridge
+    if bridge.type_name in _SHPC and bridge.is_on("shpc", True) and device.devfn < 8:
+        raise DeviceError(
+            "Unsupported PCI slot 0 for standard hotplug controller. Valid slots are between 1 and 31."
+        )
