@@ -170,7 +170,8 @@ def _bridge(rng: random.Random, place: Place) -> Iterator[Step]:
         config_step(place, 0x2C, rng.randrange(4), 4), config_step(place, 0x3E, rng.randrange(256), 1),
         config_step(place, 0x18, rng.getrandbits(24) & 0x030300, 4),
         config_step(place, 0x18, 0x010100, 4),
-        config_step(place, 0x18, 0x020200, 4), config_step(place, 0x18, 0x030100, 4), config_step(place, 0x30, rng.getrandbits(32), 4),
+        config_step(place, 0x18, 0x020200, 4), config_step(place, 0x18, 0x030100, 4),
+        config_step(place, 0x30, rng.getrandbits(32), 4),
     ))  # fmt: skip
 
 
