@@ -44,7 +44,8 @@ def virtio_rule(device: Device, layout: Layout) -> None:
     plain = not layout.type_name.endswith(("-transitional",))
     modern = not (can_legacy and plain and flag(device, layout, "disable-modern", False))
     legacy = can_legacy and _legacy(device, layout, plain)
-    if can_legacy and not modern and not legacy:
+    # whether the type could do either at all is not looked at before that
+    if plain and flag(device, layout, "disable-modern", False) and not _legacy(device, layout, plain):
         raise DeviceError(
             "device cannot work as neither modern nor legacy mode is enabled",
             hint="Set either disable-modern or disable-legacy to off",
