@@ -28,6 +28,8 @@ __all__ = [
     "place_of",
 ]
 
+_HOTPLUG = ("usb-bus", "SCSI", "virtio-serial-bus", "ccid-bus")
+"""Kinds of buses, besides PCI, whose devices come and go."""
 MEMORY_KINDS = ("ram", "rom", "romd")
 
 
@@ -191,6 +193,13 @@ def build_objects(device: Device, layout: Layout) -> None:
             device.add_child(f"{name}[{n}]", QomObject(kind))
 
 
+def next_name(board: Board, kind: str) -> str:
+    """What QEMU calls a bus of type *kind* that nobody named: the type and a number."""
+    count = board.bus_numbers.get(kind, 0)
+    board.bus_numbers[kind] = count + 1
+    return f"{kind.lower()}.{count}"
+
+
 def build_buses(device: Device, layout: Layout, kind_of: Callable[[str], str]) -> None:
     """The buses behind it, named after its id or numbered by their type."""
     board: Board = device.board
@@ -206,11 +215,10 @@ def build_buses(device: Device, layout: Layout, kind_of: Callable[[str], str]) -
             if known is not None and base == "{id}":
                 name = f"{known}.{number}"
             else:
-                count = board.bus_numbers.get(kind, 0)
-                board.bus_numbers[kind] = count + 1
-                name = f"{kind.lower()}.{count}"
+                name = next_name(board, kind)
         single = kind_of(kind) in ("virtio-bus",)
-        bus = Bus(board, kind, kind=kind_of(kind), device=device, hotpluggable=True, max_devices=int(single))
+        hot = kind_of(kind) in _HOTPLUG
+        bus = Bus(board, kind, kind=kind_of(kind), device=device, hotpluggable=hot, max_devices=int(single))
         device.add_bus(name, bus)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from qshim.devices.board import Board
-from qshim.devices.build import build_buses, build_objects, build_regions, outside, place_of
+from qshim.devices.build import build_buses, build_objects, build_regions, next_name, outside, place_of
 from qshim.devices.errors import DeviceError
 from qshim.devices.layout import Layout
 from qshim.devices.pci.bridge import PciBridge
@@ -210,7 +210,7 @@ class CatalogueBridge(CatalogueFunction, PciBridge):
             if self.board.descends(kind, "PCI") or kind in ("PCI", "PCIE", "CXL"):
                 if self.id is not None:
                     return kind, self.id
-                return kind, name
+                return kind, next_name(self.board, kind) if name.startswith("{id}") else name
         return super().secondary_bus()
 
     def make(self) -> None:

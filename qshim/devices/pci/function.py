@@ -25,6 +25,7 @@ CAPABILITIES, INTERRUPT_LINE = 0x34, 0x3C
 COMMAND_MASK = 0x0507
 COMMAND_MASTER = 0x4
 CAP_PM, CAP_MSI, CAP_MSIX = 0x01, 0x05, 0x11
+MOST_ACPI_INDEX = 16383
 CONFIG_SIZE, EXPRESS_CONFIG_SIZE = 0x100, 0x1000
 
 
@@ -100,6 +101,7 @@ class PciFunction(Device):
     def realize(self) -> None:
         """Take an address, make configuration space, regions and the ROM."""
         self.check()
+        self._check_acpi_index()
         text = self.text_of("addr")
         devfn = ANY if text in ("", "-1") else devfn_of(text, self.type_name)
         self.devfn = self.pci_bus.claim(self, devfn)
@@ -110,6 +112,15 @@ class PciFunction(Device):
         self.space = self.board.space(self.bus_master_container, self.type_name)
         self.make()
         self.initial = bytes(self.config)
+
+    def _check_acpi_index(self) -> None:
+        index = self.number_of("acpi-index")
+        if index > MOST_ACPI_INDEX:
+            raise DeviceError(f"acpi-index should be less or equal to {MOST_ACPI_INDEX}")
+        if index and any(
+            isinstance(other, PciFunction) and other.number_of("acpi-index") == index for other in self.board.devices
+        ):
+            raise DeviceError(f"a PCI device with acpi-index = {index} already exist")
 
     def check(self) -> None:
         """Refuse what cannot be before anything is made.

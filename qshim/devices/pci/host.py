@@ -62,7 +62,7 @@ def ecam_ops(bus: PciBus) -> MemoryRegionOps:
 
 
 def _visible(function: PciFunction | None) -> PciFunction | None:
-    """A hot-plugged function without function 0 in its slot is not there yet, nor a virtual one before it is enabled."""
+    """A hot-plugged function without function 0 in its slot is not there yet, nor a virtual one that is off."""
     if (
         function is None
         or function.is_virtual

@@ -51,6 +51,7 @@ def virtio_rule(device: Device, layout: Layout) -> None:
             hint="Set either disable-modern or disable-legacy to off",
         )
     vectors = _vectors(device, layout, kind)
+    _tell_queues(device, layout, kind)
     layout.lines = tuple(
         f"vectors = {vectors} (0x{vectors:x})" if line.startswith("vectors = ") else line for line in layout.lines
     )
@@ -62,6 +63,8 @@ def virtio_rule(device: Device, layout: Layout) -> None:
         layout.drop(LEGACY)
         _be_modern(layout)
     elif legacy:
+        if device.is_on("iommu_platform"):
+            raise DeviceError("VIRTIO_F_IOMMU_PLATFORM was supported by neither legacy nor transitional device")
         _legacy_size(device, layout, kind, vectors)
     if not modern:
         _drop_modern(layout)
@@ -91,11 +94,27 @@ def _vectors(device: Device, layout: Layout, kind: str) -> int:
         if asked != NO_VECTORS:
             return asked if asked <= MOST_VECTORS else 0
     if kind in ("virtio-blk", "virtio-scsi"):
-        name = "num-queues" if kind == "virtio-blk" else "num_queues"
-        queues = device.number_of(name, 0xFFFF)
-        queues = min(device.board.cpus, QUEUES) if queues in (0xFFFF, 0xFFFFFFFF) else queues
-        return queues + (1 if kind == "virtio-blk" else 3)
+        return _queues(device, kind)[1] + (1 if kind == "virtio-blk" else 3)
     return recorded
+
+
+def _queues(device: Device, kind: str) -> tuple[str, int]:
+    """(property, value) of the number of queues: as many as CPUs unless told otherwise."""
+    name = "num-queues" if kind == "virtio-blk" else "num_queues"
+    queues = device.number_of(name, 0xFFFF)
+    return name, min(device.board.cpus, QUEUES) if queues in (0xFFFF, 0xFFFFFFFF) else queues
+
+
+def _tell_queues(device: Device, layout: Layout, kind: str) -> None:
+    """The number of queues as `info qtree` prints it of the part that has them."""
+    if kind not in ("virtio-blk", "virtio-scsi"):
+        return
+    name, queues = _queues(device, kind)
+    for child in layout.children:
+        child.layout.lines = tuple(
+            f"{name} = {queues} (0x{queues:x})" if line.startswith(f"{name} = ") else line
+            for line in child.layout.lines
+        )
 
 
 def _msix_bar(layout: Layout, vga: bool) -> int:
