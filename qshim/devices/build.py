@@ -212,10 +212,7 @@ def build_buses(device: Device, layout: Layout, kind_of: Callable[[str], str]) -
         automatic = base == "{id}" or (base == kind.lower() and number.isdigit())
         if automatic:
             known = _nearest_id(device)
-            if known is not None and base == "{id}":
-                name = f"{known}.{number}"
-            else:
-                name = next_name(board, kind)
+            name = f"{known}.{number}" if known is not None and base == "{id}" else next_name(board, kind)
         single = kind_of(kind) in ("virtio-bus",)
         hot = kind_of(kind) in _HOTPLUG
         bus = Bus(board, kind, kind=kind_of(kind), device=device, hotpluggable=hot, max_devices=int(single))
