@@ -7,7 +7,7 @@ changes (`Vm.kept`), because HMP and QMP, on any number of connections, ask for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, TypeVar
 
 from qshim import versions
@@ -163,6 +163,8 @@ class Vm:
         """What it prints for HMP commands about itself."""
         self.machine_model: object | None = None
         """The modelled machine behind it (a `qshim.machines.x86.X86Machine`); None for a recording."""
+        self.on_reset: Callable[[], Iterable[tuple[str | None, str]]] = tuple
+        """Resets a modelled machine; (id, path) of the devices that left it."""
         self.qtest: Callable[[str], str] | None = None
         """Answers a line of the qtest protocol; None where the machine takes none (a recording)."""
         self.test_clock = False
@@ -244,6 +246,10 @@ class Vm:
         """How many CPUs there are."""
         self.build()
         return self._cpus
+
+    def count_cpus(self, number: int) -> None:
+        """There are *number* CPUs now."""
+        self._cpus = number
 
     @property
     def running(self) -> bool:
@@ -342,7 +348,14 @@ class Vm:
             return
         if not self.running:
             self.run_state = "prelaunch"
+        gone = self.on_reset()
         self.emit("RESET", {"guest": False, "reason": reason})
+        self.tell_deleted(gone)
+
+    def tell_deleted(self, gone: Iterable[tuple[str | None, str]]) -> None:
+        """DEVICE_DELETED for each (id, path)."""
+        for name, path in gone:
+            self.emit("DEVICE_DELETED", {"path": path} if name is None else {"device": name, "path": path})
 
     def powerdown(self) -> None:
         """Press the power button: POWERDOWN event; the guest would have to do the rest."""

@@ -83,6 +83,7 @@ def modelled(line: CommandLine, name: str, target: str, label: str) -> Vm:
     vm.actions.update(line.actions)
     vm.test_clock = "qtest" in line.accelerators
     vm.qtest = _Tester(vm)
+    vm.on_reset = machine.reset
     return vm
 
 

@@ -84,7 +84,7 @@ def find_bus(board: Board, types: QomTypes | None, type_name: str, kind: str | N
                 return bus
             full = full or bus
     if full is not None:
-        raise DeviceError(f"No '{kind}' bus found for device '{type_name}'")
+        raise DeviceError(board.quirks.full_bus_text.format(kind, type_name))
     raise DeviceError(f"No '{kind}' bus found for device '{type_name}'")
 
 

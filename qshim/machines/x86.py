@@ -6,17 +6,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from qshim.argv import CommandLine, OptionError
+from qshim.argv.opts import identifier
 from qshim.argv.plan import DevicePlan, MachinePlan
 from qshim.devices.board import Board
 from qshim.devices.catalogue import create, instantiate
 from qshim.devices.chipset.cpu import X86Cpu
 from qshim.devices.errors import DeviceError
 from qshim.devices.memory.backends import Around, make_backend
+from qshim.devices.pci import PciFunction
+from qshim.devices.properties import check_properties
 from qshim.devices.qdev import Bus, Device
 from qshim.errors import MemoryModelError
 from qshim.machines.checks import check_controller, check_singles
 from qshim.machines.compat import Compat, compat_props
 from qshim.machines.cpu import CpuModel, cpu_model, default_model
+from qshim.machines.hotplug import Deleted, HotPlug, hot_cpu
 from qshim.machines.layouts import GIB, KIB, MIB, Layout, MachineError, up
 from qshim.machines.numa import Numa, numa_of
 from qshim.machines.options import MachineOptions
@@ -84,6 +88,9 @@ class X86Machine:
         if types is not None:
             self.board.descends = types.implements
         self.backend_regions: dict[str, MemoryRegion] = self.board.backend_regions
+        self.hotplug = HotPlug(self)
+        self.nameless = 0
+        """How many devices without an id were asked for."""
         self.ram_size = 0
         self.ram: MemoryRegion | None = None
         self.layout = Layout(0, 0)
@@ -294,6 +301,7 @@ class X86Machine:
             strict=self.quirks.smp_is_strict,
             levels=levels,
         )
+        self.board.cpus = self.smp.cpus
         for text in warnings:
             self.warn(text)
 
@@ -340,8 +348,17 @@ class X86Machine:
             own = "already registered" in str(error)
             raise OptionError(str(error) if own else f"{plan.where}: {error}") from error
 
-    def plug_in(self, driver: str, name: str | None, properties: Mapping[str, str]) -> Device:
+    def plug_in(
+        self,
+        driver: str,
+        name: str | None,
+        properties: Mapping[str, str],
+        *,
+        texts: Callable[[str, Mapping[str, str]], Mapping[str, str]] = lambda driver, properties: properties,
+    ) -> Device:
         """A device that a user adds, now or while the machine runs.
+
+        *texts* makes properties of *properties* for the type, once only they are left to look at.
 
         :raises DeviceError: QEMU refuses it.
         """
@@ -351,19 +368,29 @@ class X86Machine:
         types = qom_types(self.quirks.label, "x86_64")
         known = device_types(self.quirks.label, self.request.target)
         driver = known.named(driver, types)
+        if board.completed:
+            self.hotplug.check_type(driver)
         bus = find_bus(board, types, driver, known.buses[driver], bus_name)
+        if board.completed:
+            self.hotplug.check_place(driver, bus)
+            text = self.quirks.device_id_text
+            if name is not None and text and not identifier(name):
+                raise DeviceError(text.format(name))
         parent = board.peripheral
         if name is not None and parent.child(name) is not None:
             raise DeviceError(f"Duplicate device ID '{name}'")
+        # the number is used up even if the device cannot be had
+        anonymous = f"device[{self.nameless}]"
+        self.nameless += name is None
+        given = dict(texts(driver, given))
         special = self.special_device(driver, name, given)
         device = special or create(board, driver, device_id=name, properties=given)
         if name is not None:
             board.plug(device, bus, parent=board.peripheral, name=name)
         else:
-            board.peripheral_anon.add_numbered("device", device)
-            board.plug(device, bus)
+            board.plug(device, bus, parent=board.peripheral_anon, name=anonymous)
         try:
-            check_controller(device, self.acpi_hotplug)
+            check_controller(device, isinstance(device, PciFunction) and self.hotplug.by_acpi(device.pci_bus))
         except DeviceError:
             board.unplug(device)
             raise
@@ -379,7 +406,17 @@ class X86Machine:
         from qshim.devices.memory.table import memory_device
 
         check_singles(self.board, driver)
+        if driver.endswith(f"-{self.request.target}-cpu"):
+            check_properties(self.board, driver, properties)
+            return hot_cpu(self, driver, name, properties)
         return memory_device(self.board, driver, name, properties)
+
+    def reset(self) -> list[Deleted]:
+        """system_reset; what it has removed."""
+        with self.topology.transaction():
+            gone = self.hotplug.reset()
+            self.board.reset()
+        return gone
 
     # --- globals ---
 

@@ -169,6 +169,22 @@ class Quirks(NamedTuple):
     """qtest's b64write writes as many bytes as it was told, whatever was decoded (until 11.1; seen)."""
     intercepts_unknown_lines: bool = False
     """qtest's irq_intercept_out takes a name that the device does not have (7.2; seen)."""
+    hotplug_type_first: bool = False
+    """A type that cannot be hot-plugged is refused before its bus is looked for (7.2; seen)."""
+    no_cpu_unplug: str = "acpi: device unplug request for not supported device type: {}"
+    """Asking a CPU to leave a machine whose guest has not switched CPU hot-plug on (11.1 waits; seen)."""
+    virtio_memory_leaves: bool = True
+    """A virtio-mem device that gives nothing may be unplugged (10.0; seen)."""
+    virtio_memory_stays: str = "virtio based memory devices cannot be unplugged."
+    """Unplugging another virtio memory device (seen)."""
+    ports_have_one_slot: bool = True
+    """A device comes to a PCI Express port only while slot 0 is empty (10.0; seen)."""
+    json_device_properties: bool = True
+    """device_add takes properties as JSON values of their types, not as text (10.0; seen)."""
+    device_id_text: str = ""
+    """device_add with an id that is none; empty: it is taken (10.0; seen)."""
+    full_bus_text: str = "No '{0}' bus found for device '{1}'"
+    """All buses of the kind are full (other words in 11.1; seen)."""
     unaligned_ports_are_rejected: bool = False
     """An unassigned port reads as 0 where an access of more than a byte is not aligned (11.1; seen)."""
     flash_block_starts_with_data: bool = True
@@ -218,6 +234,11 @@ V7_2 = V10_0._replace(
     port_list_objects=False,
     flash_block_starts_with_data=False,
     smbase_needs_query=True,
+    hotplug_type_first=True,
+    virtio_memory_leaves=False,
+    ports_have_one_slot=False,
+    json_device_properties=False,
+    device_id_text="Parameter 'id' expects an identifier",
     intercepts_unknown_lines=True,
     amd_iommu_has_views=False,
     smm_off_drops_smram=False,
@@ -233,6 +254,9 @@ V7_2 = V10_0._replace(
 V11_1 = V10_0._replace(
     label="11.1",
     b64write_takes_told_length=False,
+    no_cpu_unplug="",
+    device_id_text="Invalid qdev ID '{}'",
+    full_bus_text="A '{0}' bus was found but is full",
     unaligned_ports_are_rejected=True,
     amd_iommu_starts_off=True,
     extended_tseg=64,

@@ -100,6 +100,16 @@ class PciBus(Bus):
         if self.parent_bus is not None and self in self.parent_bus.children_buses:
             self.parent_bus.children_buses.remove(self)
 
+    @property
+    def _has_one_slot(self) -> bool:
+        """It is behind a PCI Express port, where only slot 0 is seen."""
+        board = self.board
+        return (
+            board.quirks.ports_have_one_slot
+            and self.bridge is not None
+            and board.descends(self.bridge.type_name, "pcie-slot")
+        )
+
     # --- slots (5.4) ---
 
     def claim(self, function: PciFunction, devfn: int) -> int:
@@ -124,9 +134,10 @@ class PciBus(Bus):
                 f"in use by {other.type_name},id={other.id or '(null)'}"
             )
         first = self.slots.get(slot << 3)
-        if function.hotplugged and first is not None and number and not function.is_virtual:
+        visible = self.slots.get(0) if self._has_one_slot else first if number else None
+        if function.hotplugged and visible is not None and not function.is_virtual:
             raise DeviceError(
-                f"PCI: slot {slot} function 0 already occupied by {first.type_name}, "
+                f"PCI: slot {slot_of(visible.devfn)} function 0 already occupied by {visible.type_name}, "
                 f"new func {name} cannot be exposed to guest."
             )
         self._check_functions(function, slot, number, first)

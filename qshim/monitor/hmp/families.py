@@ -7,6 +7,7 @@ from qshim.monitor.hmp import (
     blocks,
     chardevs,
     control,
+    devices,
     examine,
     helping,
     idle,
@@ -19,4 +20,4 @@ from qshim.monitor.hmp import (
 
 __all__ = ["FAMILIES"]
 
-FAMILIES = (absent, blocks, chardevs, control, examine, helping, idle, machine, memory, objects, ports, saving)
+FAMILIES = (absent, blocks, chardevs, control, devices, examine, helping, idle, machine, memory, objects, ports, saving)

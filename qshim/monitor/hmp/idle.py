@@ -8,8 +8,6 @@ from qshim.monitor.hmp.table import HMP, Call, Handler, plain_errors
 from qshim.monitor.registry import CommandError
 
 __all__ = [
-    "device_add",
-    "device_del",
     "info_block_jobs",
     "info_capture",
     "info_mice",
@@ -186,25 +184,6 @@ def watchdog_action(call: Call) -> str:
 def system_wakeup(call: Call) -> str:
     """Wake a suspended guest: none is."""
     ask(call.vm, "system_wakeup")
-    return ""
-
-
-@HMP.command("device_del")
-def device_del(call: Call) -> str:
-    """Unplug a device."""
-    ask(call.vm, "device_del", {"id": call.text("id")})
-    return ""
-
-
-@HMP.command("device_add")
-def device_add(call: Call) -> str:
-    """Plug a device: the driver is looked up as QEMU does."""
-    from qshim.monitor.hmp.keyval import parsed_opts
-
-    members = parsed_opts(call.text("device"), "driver")
-    if members.keys() & {"help", "?"} or members.get("driver") in ("help", "?"):
-        return "device_add help is not modelled by qshim\n"
-    ask(call.vm, "device_add", members)
     return ""
 
 

@@ -7,6 +7,7 @@ from qshim.monitor.qmp import (
     acpi,
     control,
     descriptors,
+    devices,
     dump,
     idle,
     introspect,
@@ -19,6 +20,6 @@ from qshim.monitor.qmp import (
 )
 
 __all__ = [
-    "absent", "acpi", "control", "descriptors", "dump", "idle", "introspect", "machine", "objects", "ports", "qom",
-    "runstate", "saving",
+    "absent", "acpi", "control", "descriptors", "devices", "dump", "idle", "introspect", "machine", "objects", "ports",
+    "qom", "runstate", "saving",
 ]  # fmt: skip

@@ -16,7 +16,7 @@ from qshim.qom import MemoryBackend, QomObject
 from qshim.qom.hashorder import hash_table_order
 
 if TYPE_CHECKING:
-    from qshim.memory import RAMBlock
+    from qshim.memory import MemoryRegion, RAMBlock
     from qshim.vm import Vm
 
 __all__ = ["backends", "object_add", "object_del", "objects_of", "query_memdev", "told_of"]
@@ -94,7 +94,8 @@ def object_add(vm: Vm, arguments: Arguments) -> object:
             made = QomObject(kind)
         else:
             around = Around(vm.topology, vm.quirks, vm.may_write, hash_order)
-            known[name], _, made = make_backend(around, kind, name, arguments, objects)
+            known[name], region, made = make_backend(around, kind, name, arguments, objects)
+            _regions(vm)[name] = region
     except DeviceError as error:
         raise CommandError(str(error), error.class_) from error
     objects.add_child(name, made)
@@ -119,12 +120,20 @@ def object_del(vm: Vm, arguments: Arguments) -> object:
         elif block is not None:
             vm.topology.ram.free(block)
         del backends(vm)[name]
+        _regions(vm).pop(name, None)
     elif found.type_name == "monitor-qmp":
         raise CommandError("Cannot delete the current QMP monitor")
     elif found.type_name != "iothread":
         raise CommandError(f"object-del of {found.type_name} is not modelled by qshim")
     objects.remove_child(found)
     return {}
+
+
+def _regions(vm: Vm) -> dict[str, MemoryRegion]:
+    """Where the devices of a modelled machine find the regions of backends."""
+    machine: Any = vm.machine_model
+    found: dict[str, MemoryRegion] = {} if machine is None else machine.backend_regions
+    return found
 
 
 def _block_of(vm: Vm, name: str) -> RAMBlock | None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from qshim.vm import Vm
 
 __all__ = [
-    "device_add", "device_del", "device_list_properties", "properties_of", "qom_get", "qom_list", "qom_list_get",
+    "device_list_properties", "properties_of", "qom_get", "qom_list", "qom_list_get",
     "qom_list_properties", "qom_list_types", "qom_set", "resolved",
 ]  # fmt: skip
 
@@ -291,45 +291,3 @@ def _types_reply(vm: Vm, command: str, name: str, word: str) -> object:
     if isinstance(reply, dict):
         raise CommandError(reply["error"]["desc"], reply["error"]["class"])
     return reply
-
-
-@QMP.command("device_add", own_checks=True)
-def device_add(vm: Vm, arguments: Arguments) -> object:
-    """Check the driver as QEMU does; qshim plugs no device into a running machine."""
-    driver = arguments.get("driver")
-    if driver is None or (not isinstance(driver, str) and not vm.quirks.device_add_takes_text):
-        raise CommandError("Parameter 'driver' is missing")
-    known = qom_types(vm.quirks.label, vm.target)
-    if known is not None:
-        if isinstance(driver, bool):
-            driver = "on" if driver else "off"
-        row = known.by_name.get(str(driver))
-        if row is None or not known.implements(str(driver), "device"):
-            raise CommandError(f"'{driver}' is not a valid device model name")
-        if row.get("abstract"):
-            raise CommandError("Parameter 'driver' expects a non-abstract device type")
-        if known.implements(str(driver), "pc-dimm"):
-            if vm.machine == "none":
-                raise CommandError(f"Device '{driver}' can not be hotplugged on this machine")
-            if not any("slots=" in word for word in _argv(vm)) and vm.machine.startswith("pc-"):
-                raise CommandError("no slots where allocated, please specify the 'slots' option")
-    raise CommandError("device_add is not modelled by qshim")
-
-
-@QMP.command("device_del")
-def device_del(vm: Vm, arguments: Arguments) -> object:
-    """Find the device as QEMU does; qshim unplugs none."""
-    name = str(arguments["id"])
-    if not name:
-        raise CommandError(f" is not a {vm.quirks.device_path_word}")
-    if not name.startswith("/"):
-        objects_of(vm)
-        found = vm.qom.at(f"machine/peripheral/{name}") if vm.qom is not None and name else None
-        if found is None:
-            raise CommandError(f"Device '{name}' not found", "DeviceNotFound")
-    else:
-        found = resolved(vm, name)
-        known = qom_types(vm.quirks.label, vm.target)
-        if known is not None and not known.implements(found.type_name, "device"):
-            raise CommandError(f"{name} is not a {vm.quirks.device_path_word}")
-    raise CommandError("device_del is not modelled by qshim")

@@ -1,0 +1,288 @@
+"""Devices that come and go while the machine exists: what may, who is asked, and when a request is done.
+
+Which types cannot be hot-plugged was asked of real QEMUs (data/not-hotpluggable.json). A PCI function that
+ACPI serves leaves at the next reset, because no guest is there to let it go; one behind a bridge that was
+itself hot-plugged is served by that bridge, and leaves at once unless its slot had power at the last reset.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from qshim.devices.chipset.cpu import X86Cpu
+from qshim.devices.errors import DeviceError
+from qshim.devices.memory.dimm import Dimm
+from qshim.devices.memory.virtio import VirtioMem, VirtioPmem
+from qshim.devices.pci import PciBridge, PciBus, PciFunction
+from qshim.devices.pci.address import slot_of
+from qshim.devices.qdev import Bus, Device
+
+if TYPE_CHECKING:
+    from qshim.machines.x86 import X86Machine
+
+__all__ = ["Deleted", "HotPlug", "fixed_types", "hot_cpu"]
+
+_SHPC = ("pci-bridge", "pcie-pci-bridge", "pci-bridge-seat")
+_ON_MACHINE = ("pc-dimm", "nvdimm")
+"""Types without a bus that a board plugs itself."""
+_FIXED = ("i440FX", "PIIX3", "PIIX4_PM", "piix4-isa", "mch", "ICH9-LPC", "AMDVI-PCI")
+_IDS = ("socket", "die", "module", "core", "thread")
+
+
+class Deleted(NamedTuple):
+    """A device that is gone: what the event DEVICE_DELETED tells."""
+
+    id: str | None
+    path: str
+
+
+@cache
+def _not_hotpluggable() -> Mapping[str, list[str]]:
+    path = Path(__file__).parents[1] / "data" / "not-hotpluggable.json"
+    told: Mapping[str, list[str]] = json.loads(path.read_text("utf-8"))
+    return told
+
+
+@cache
+def fixed_types(label: str) -> frozenset[str]:
+    """Types that QEMU *label* does not hot-plug wherever they go."""
+    return frozenset(_not_hotpluggable()[label])
+
+
+class HotPlug:
+    """The hot-plug controllers of *machine*."""
+
+    def __init__(self, machine: X86Machine) -> None:
+        self.machine = machine
+        self._leaving: dict[PciBus, set[int]] = {}
+        """Slots that ACPI has been asked to free."""
+        self._asked: set[Device] = set()
+        """Devices whose removal was requested and that refuse a second request."""
+        self._powered: dict[PciBridge, set[int]] = {}
+        """Slots behind a bridge of its own controller that had a card at the last reset."""
+
+    # --- coming ---
+
+    def check_type(self, driver: str) -> None:
+        """What is said before the bus is looked for (7.2).
+
+        :raises DeviceError: the type cannot be hot-plugged.
+        """
+        if self.machine.quirks.hotplug_type_first and driver in fixed_types(self.machine.quirks.label):
+            raise DeviceError("Parameter 'driver' expects a pluggable device type")
+
+    def check_place(self, driver: str, bus: Bus | None) -> None:
+        """What is said once the bus is known.
+
+        :raises DeviceError: the type, the bus or the machine does not take it.
+        """
+        machine = self.machine
+        if driver in fixed_types(machine.quirks.label):
+            raise DeviceError(f"Device '{driver}' does not support hotplugging")
+        if bus is not None and not self.takes(bus):
+            raise DeviceError(f"Bus '{bus.name}' does not support hotplugging")
+        if bus is None and not self._plugs_itself(driver):
+            raise DeviceError(f"Device '{driver}' can not be hotplugged on this machine")
+
+    def _plugs_itself(self, driver: str) -> bool:
+        family = self.machine.family
+        if driver.endswith(f"-{self.machine.request.target}-cpu"):
+            return family in ("pc", "q35", "isapc", "microvm")
+        return driver in _ON_MACHINE and family in ("pc", "q35", "isapc")
+
+    def takes(self, bus: Bus) -> bool:
+        """Whether devices on *bus* may come and go."""
+        if not isinstance(bus, PciBus):
+            return bus.hotpluggable
+        if bus.is_root:
+            return bus.hotpluggable and bus is self.machine.board.pci_buses[0] and self._acpi_root
+        return bus.hotpluggable
+
+    @property
+    def _acpi_root(self) -> bool:
+        machine = self.machine
+        told = machine.board.global_value("PIIX4_PM", "acpi-root-pci-hotplug")
+        return machine.has_acpi and told not in ("off", "false")
+
+    def by_acpi(self, bus: PciBus) -> bool:
+        """ACPI serves *bus*; otherwise its bridge does."""
+        if bus.bridge is None:
+            return True
+        return self.machine.acpi_hotplug and not bus.bridge.hotplugged
+
+    # --- going ---
+
+    def request(self, device: Device) -> list[Deleted]:
+        """device_del: what has gone at once.
+
+        :raises DeviceError: QEMU refuses it.
+        """
+        if device in self._asked:
+            raise DeviceError(f"Device {device.id or ''} is already in the process of unplug")
+        bus = device.bus
+        if isinstance(device, X86Cpu):
+            bus = None
+        elif bus is not None and not self.takes(bus):
+            raise DeviceError(f"Bus '{bus.name}' does not support hotplugging")
+        if not self._may_leave(device):
+            raise DeviceError(f"Device '{device.type_name}' does not support hotplugging")
+        if isinstance(device, X86Cpu):
+            return self._request_cpu(device)
+        if isinstance(device, Dimm):
+            return self._request_dimm(device)
+        if isinstance(device, (VirtioMem, VirtioPmem)):
+            self._check_virtio(device)
+        if isinstance(device, PciFunction):
+            return self._request_pci(device)
+        if bus is None:
+            raise DeviceError(f"Device '{device.type_name}' can not be hotplugged on this machine")
+        return self.remove(device)
+
+    def _may_leave(self, device: Device) -> bool:
+        name = device.type_name
+        return name not in fixed_types(self.machine.quirks.label) and name not in _FIXED
+
+    def _request_cpu(self, cpu: X86Cpu) -> list[Deleted]:
+        if not self.machine.has_acpi:
+            raise DeviceError("CPU hot unplug not supported without ACPI")
+        if cpu.index == 0:
+            raise DeviceError("Boot CPU is unpluggable")
+        text = self.machine.quirks.no_cpu_unplug
+        if text:
+            raise DeviceError(text.format(cpu.type_name))
+        return []
+
+    def _request_dimm(self, dimm: Dimm) -> list[Deleted]:
+        if self.machine.board.refuses_dimms:
+            raise DeviceError(self.machine.board.refuses_dimms)
+        if dimm.type_name == "nvdimm":
+            raise DeviceError("nvdimm device hot unplug is not supported yet.")
+        # a guest would have to let it go
+        return []
+
+    def _check_virtio(self, device: VirtioMem | VirtioPmem) -> None:
+        quirks = self.machine.quirks
+        if not quirks.virtio_memory_leaves or not isinstance(device, VirtioMem):
+            raise DeviceError(quirks.virtio_memory_stays)
+        if device.size_of("requested-size"):
+            raise DeviceError("virtio-mem device cannot get unplugged while 'requested-size' != '0'")
+
+    def _request_pci(self, function: PciFunction) -> list[Deleted]:
+        bus, slot = function.pci_bus, slot_of(function.devfn)
+        if self.by_acpi(bus):
+            self._asked.add(function)
+            self._leaving.setdefault(bus, set()).add(slot)
+            return []
+        bridge = bus.bridge
+        assert bridge is not None
+        native = bridge.type_name not in _SHPC
+        if slot in self._powered.get(bridge, ()):
+            if native:
+                self._asked.add(function)
+            return []
+        return [gone for each in self._in_slot(bus, slot) for gone in self.remove(each)]
+
+    @staticmethod
+    def _in_slot(bus: PciBus, slot: int) -> list[PciFunction]:
+        """The functions of *slot*, the newest first."""
+        return [each for each in reversed(bus.devices) if isinstance(each, PciFunction) and slot_of(each.devfn) == slot]
+
+    def remove(self, device: Device) -> list[Deleted]:
+        """Take *device* away with what is behind it; what has gone, in order."""
+        told = [Deleted(each.id, each.path or "") for each in _with_parts(device)]
+        self._remove(device)
+        return told
+
+    def _remove(self, device: Device) -> None:
+        for bus in device.buses:
+            for child in reversed(tuple(bus.devices)):
+                if child.parent is not device:
+                    self._remove(child)
+            if isinstance(bus, PciBus):
+                self._leaving.pop(bus, None)
+        if isinstance(device, PciBridge):
+            self._powered.pop(device, None)
+        self._asked.discard(device)
+        self.machine.board.unplug(device)
+
+    def reset(self) -> list[Deleted]:
+        """system_reset: requests that ACPI has are done, bridges look which of their slots are taken."""
+        gone: list[Deleted] = []
+        board = self.machine.board
+        for root in board.pci_buses:
+            for bus in tuple(root.walk()) if isinstance(root, PciBus) else ():
+                for slot in sorted(self._leaving.pop(bus, ())):
+                    for function in self._in_slot(bus, slot):
+                        fixed = isinstance(function, PciBridge) and not function.hotplugged
+                        if not fixed and self._may_leave(function):
+                            gone += self.remove(function)
+        for device in board.devices:
+            if isinstance(device, PciBridge) and not self.by_acpi(device.secondary):
+                self._powered[device] = {slot_of(devfn) for devfn in device.secondary.slots}
+        return gone
+
+
+def _with_parts(device: Device) -> Iterator[Device]:
+    """What is behind *device* and what belongs to it, then itself: the order in which they go."""
+    inside: list[Device] = []
+    for bus in device.buses:
+        inside += [each for each in bus.devices if each not in inside]
+    inside += [each for each in device.children.values() if isinstance(each, Device) and each not in inside]
+    for each in reversed(inside):
+        yield from _with_parts(each)
+    yield device
+
+
+# --- CPUs ---
+
+
+def hot_cpu(machine: X86Machine, driver: str, name: str | None, properties: Mapping[str, str]) -> X86Cpu:
+    """The CPU *driver* at the place that *properties* say.
+
+    :raises DeviceError: the machine has no such place, or it is taken.
+    """
+    if driver != machine.cpu.type_name:
+        raise DeviceError(f"Invalid CPU type, expected cpu type: '{machine.cpu.type_name}'")
+    if "apic-id" in properties:
+        raise DeviceError("qshim places CPUs by socket-id, core-id and thread-id, not by apic-id")
+    index = _index(machine, properties)
+    there = {device.index for device in machine.board.devices if isinstance(device, X86Cpu)}
+    if index in there:
+        raise DeviceError(f"CPU[{index}] with APIC ID {_apic_id(machine, index)} exists")
+    cpu = X86Cpu(machine.board, driver, index, apic=machine.cpu.apic, device_id=name)
+    cpu.properties.update(properties)
+    return cpu
+
+
+def _index(machine: X86Machine, properties: Mapping[str, str]) -> int:
+    smp = machine.smp
+    counts = {
+        "socket": smp.sockets, "die": smp.dies, "module": smp.modules, "core": smp.cores, "thread": smp.threads,
+    }  # fmt: skip
+    index = 0
+    for level in _IDS:
+        text = properties.get(f"{level}-id")
+        count = counts[level]
+        number = -1 if text is None else int(text, 0)
+        if number < 0 and level in ("die", "module") and count == 1:
+            number = 0
+        if number < 0:
+            raise DeviceError(f"CPU {level}-id is not set")
+        if number >= count:
+            raise DeviceError(f"Invalid CPU {level}-id: {number} must be in range 0:{count - 1}")
+        index = index * count + number
+    return index
+
+
+def _apic_id(machine: X86Machine, index: int) -> int:
+    """Each level has as many bits as its count needs."""
+    smp, place = machine.smp, machine.smp.place(index)
+    number = shift = 0
+    for level, count in (("thread", smp.threads), ("core", smp.cores), ("module", smp.modules), ("die", smp.dies)):
+        number |= place[level] << shift
+        shift += (count - 1).bit_length()
+    return number | place["socket"] << shift
