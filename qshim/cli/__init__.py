@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "crosscheck": ("qshim.cli.crosscheck", "compare a real QEMU with our model, or with another QEMU"),
     "sweep": ("qshim.cli.sweep", "cross-check a grid of command lines"),
     "fuzz": ("qshim.cli.fuzz", "random monitor commands on a real QEMU and on our model"),
+    "snapshot": ("qshim.cli.snapshot", "write a machine's memory layout as a text for review and for goldens"),
+    "diff": ("qshim.cli.diff", "what differs between two memory layouts"),
     "schema": ("qshim.cli.schema", "print the JSON Schema of a document that qshim writes"),
 }
 """Subcommand -> its module and one line of help."""

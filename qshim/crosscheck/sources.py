@@ -9,9 +9,10 @@ from pathlib import Path
 
 from qshim import versions
 from qshim.edge.capture import capture_attached, capture_started
+from qshim.edge.git import committed
 from qshim.edge.real_qemu import DidNotStart
 from qshim.errors import UsageError
-from qshim.recording.format import Recording, is_recording, load
+from qshim.recording.format import Recording, is_recording, load, loads
 from qshim.vm import Vm
 
 __all__ = ["Machine", "Model", "options_of_source", "take"]
@@ -36,10 +37,10 @@ class Machine:
 async def take(
     source: str, argv: Sequence[str], *, model: Model | None = None, like: Recording | None = None
 ) -> Machine:
-    """The machine that *source* names: a recording, `qemu:BIN:'ARGS'`, `argv:'ARGS'`, `attach:ADDR`, or BIN.
+    """The machine that *source* names: FILE, `git:REV:FILE`, `qemu:BIN:'ARGS'`, `argv:'ARGS'`, `attach:ADDR`, or BIN.
 
-    BIN is started with *argv*. `argv:` is a machine of our own, which *model* makes from the options in the
-    dialect and for the target of *like*.
+    FILE is a recording. BIN is started with *argv*. `argv:` is a machine of our own, which *model* makes from the
+    options in the dialect and for the target of *like*.
 
     :raises UsageError: no such source, or `argv:` without *model*.
     :raises CompareError: a QEMU hangs or crashes; RecordingError: the file cannot be read.
@@ -52,6 +53,8 @@ async def take(
     if source.startswith("qemu:"):
         binary, words = options_of_source(source)
         return await _started(source, binary, argv if words is None else words)
+    if source.startswith("git:"):
+        return Machine(source, loads(await committed(source), source))
     if is_recording(source):
         return Machine(source, load(Path(source)))
     return await _started(source, source, argv)

@@ -1,0 +1,73 @@
+"""The layout that a source names: snapshots besides everything that is a machine (DESIGN.md decision 10)."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from qshim import versions
+from qshim.crosscheck.sources import Model, take
+from qshim.edge.git import committed, stored
+from qshim.errors import CompareError, RecordingError, UsageError
+from qshim.layout.snapshot import Snapshot
+from qshim.layout.snapshot_text import is_snapshot, parse
+from qshim.recording.format import loads
+
+__all__ = ["of_options", "take_snapshot"]
+
+_MACHINES = ("qemu:", "attach:")
+
+
+async def take_snapshot(
+    source: str,
+    *,
+    model: Model | None = None,
+    version: str | None = None,
+    target: str = "x86_64",
+    folder: str = ".",
+) -> Snapshot:
+    """The layout of *source*: FILE (snapshot or recording), `git:REV:FILE`, `argv:'ARGS'`, `qemu:BIN:'ARGS'` or
+    `attach:ADDR`.
+
+    :param model: makes the machine of `argv:`, in the dialect *version* and for *target*.
+    :param folder: what FILE is relative to.
+    :raises UsageError: no such source.
+    :raises CompareError: a QEMU hangs, crashes, or refuses its options; or qshim has no such machine.
+    :raises RecordingError: the file cannot be read.
+    """
+    if source.startswith("argv:"):
+        try:
+            words = shlex.split(source.removeprefix("argv:"))
+        except ValueError as error:
+            raise UsageError(f"{source}: the options cannot be split: {error}") from error
+        return of_options(words, model, version, target)
+    if source.startswith("git:"):
+        return _read(await committed(source, folder), source)
+    if source.startswith(_MACHINES):
+        machine = await take(source, ())
+        if machine.recording is None:
+            raise CompareError(f"{source}: {machine.refused}")
+        return Snapshot.of_recording(machine.recording)
+    return _read(stored(source, folder), source)
+
+
+def of_options(argv: Sequence[str], model: Model | None, version: str | None, target: str) -> Snapshot:
+    """The layout of a machine of our own with QEMU's options *argv*.
+
+    :raises CompareError: that QEMU refuses them, or qshim has no such machine.
+    """
+    if model is None:
+        raise UsageError("nobody here makes machines from a command line; name a recording or a QEMU")
+    try:
+        return Snapshot.of_vm(model(argv, version or versions.DEFAULT.label, target), argv)
+    except UsageError as error:
+        raise CompareError(f"{shlex.join(argv)}: {error}") from error
+
+
+def _read(data: bytes, name: str) -> Snapshot:
+    if not is_snapshot(data):
+        return Snapshot.of_recording(loads(data, name))
+    try:
+        return parse(data.decode("utf-8", "surrogateescape"), name)
+    except UnicodeDecodeError as error:
+        raise RecordingError(f"{name} is no valid snapshot: byte {error.start} is no UTF-8") from error
