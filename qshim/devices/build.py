@@ -51,6 +51,8 @@ def device_path(device: Device) -> str | None:
     while here is not None:
         if isinstance(here, PciFunction):
             return here.device_path
+        if here.type_name == "virtio-mmio" and isinstance(here, Device):
+            return f"virtio-mmio@{next(iter(here.regions)).addr:016x}"
         here = here.bus.device if isinstance(here, Device) and here.bus is not None else here.parent
     return None
 

@@ -92,11 +92,14 @@ class _Made:
         build_buses(device, layout, kind_of)
         for child in layout.children:
             made = _made(device.board, child.layout, None, None)
-            if child.apart and child.addr is not None and child.layout.pci is not None:
+            if isinstance(made, PciFunction) and made.is_virtual and child.addr is not None:
                 made.properties["addr"] = f"{child.addr >> 3:x}.{child.addr & 7}"
-                made.properties.setdefault("multifunction", "on")
             if child.apart:
                 self.apart.append(device.board.plug(made, place_of(device, child)))
+                continue
+            if child.on_bus is not None:
+                bus = device.buses[child.on_bus]
+                device.board.plug(made, bus, parent=bus, name=child.name.partition("/")[2])
                 continue
             if child.addr is not None and isinstance(device, PciFunction):
                 made.properties["addr"] = f"{device.devfn >> 3:x}.{child.addr & 7}"
@@ -243,7 +246,8 @@ def _unplug_children(device: Device) -> None:
     for other in reversed(getattr(device, "apart", ())):
         if other.realized:
             device.board.unplug(other)
-    for child in list(device.children.values()):
+    inside = [*device.children.values(), *(node for bus in device.buses for node in bus.children.values())]
+    for child in inside:
         if isinstance(child, Device) and child.realized:
             device.board.unplug(child)
 

@@ -82,6 +82,11 @@ class ChildPlan:
     addr: int | None = None
 
     @property
+    def on_bus(self) -> int | None:
+        """It hangs below this child bus of its parent (`#0/legacy[0]`)."""
+        return int(self.name[1 : self.name.index("/")]) if self.name.startswith("#") else None
+
+    @property
     def apart(self) -> bool:
         """It hangs below /machine/unattached instead of its parent."""
         return self.name.startswith("@")

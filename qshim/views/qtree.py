@@ -17,6 +17,8 @@ from qshim.views.pci import class_name
 
 __all__ = ["qtree_lines", "qtree_text"]
 
+_REGISTERS = re.compile(r"bar \d|class .*, addr ")
+"""Lines that follow from configuration space."""
 _ASSIGNED = re.compile(r"([A-Za-z0-9_.-]+(?:\[\d+\])?) = (.*)", re.DOTALL)
 _NUMBER = re.compile(r"-?\d+ \(0x[0-9a-f]+\)")
 _SIZE = re.compile(r"\d+ \([0-9.]+ (?:B|[KMGTPE]iB)\)")
@@ -55,7 +57,7 @@ def _device_lines(device: Device) -> Iterator[str]:
     own = getattr(device, "qtree_lines", None)
     lines = own() if own is not None else getattr(layout, "lines", ())
     for line in lines:
-        if isinstance(device, PciFunction) and (line.startswith("bar ") or line.startswith("class ")):
+        if isinstance(device, PciFunction) and _REGISTERS.match(line):
             continue
         match = _ASSIGNED.fullmatch(line)
         yield line if match is None else f"{match[1]} = {_value(device, match[1], match[2])}"

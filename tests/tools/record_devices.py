@@ -17,8 +17,8 @@ entry (`board`: machine to entry), each as JSON text of its own so that a reader
       c children [[name, fragment, bus, addr]], q own lines of `info qtree`, gone properties,
       pci {config, mask, clear: hex; bars [[index, kind, region]]; lines of `info pci`},
       as [[name, root region]], blk RAM blocks [[name, region, bytes]] by age ("*" is the device's
-      path), un gpio lines that appear below /machine/unattached [[name, type]]; a child whose name
-      begins with @ and a region with own: none hang there, too
+      path), un gpio lines that appear below /machine/unattached [[name, type]]; a child called #N/NAME hangs below bus
+      N; one whose name begins with @ and a region with own: none hang there, too
     region: {n name, s size, k io|container|ram|rom|romd|iommu|alias, at [container, addr, prio],
       off: disabled, to: [target, offset], pl: from a port list, own: owner is no device}
     references: `X[0]` a region of this device, `c/X[0]` of its child c, `../X[0]` of its parent,
@@ -74,6 +74,10 @@ class Fragments:
                     regions.append(self.region(path, child))
             elif s.types.implements(kind, "bus"):
                 buses.append([re.sub(r"^dut(?=\.|$)", "{id}", name), kind, *s.qtree.get(child, [])])
+                for inner in s.children.get(child, []):
+                    if s.types.implements(s.nodes[inner], "device"):
+                        place = f"#{len(buses) - 1}/{inner.rpartition('/')[2]}"
+                        children.append([place, self.of(inner), name, None])
             elif s.types.implements(kind, "device"):
                 parent = s.machine.qmp("qom-get", path=child, property="parent_bus") or ""
                 bus = parent[len(path) + 1 :] if parent.startswith(path + "/") else f"@{s.nodes.get(parent, parent)}"
@@ -318,7 +322,7 @@ class Recorder:
             if place and place[1] in pci_lines and "pci" in fragment:
                 fragment["pci"]["lines"] = pci_lines[place[1]]
         for child in fragment.get("c", []):
-            if not child[0].startswith("@"):
+            if not child[0].startswith(("@", "#")):
                 self._decorate(f"{path}/{child[0]}", child[1], first, functions, pci_lines)
 
     def _blocks(self, first: Snapshot, before: set[str], path: str) -> list[list[Any]]:

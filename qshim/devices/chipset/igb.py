@@ -5,6 +5,7 @@ from __future__ import annotations
 from qshim.devices.catalogue import CatalogueFunction
 from qshim.devices.errors import DeviceError
 from qshim.devices.layout import Layout
+from qshim.devices.pci.bar import MEM, MEM64, PREFETCH, Bar
 
 __all__ = ["Igb", "IgbVf"]
 
@@ -18,13 +19,27 @@ class IgbVf(CatalogueFunction):
     is_virtual = True
 
     def fill_config(self) -> None:
-        """It has no identity of its own."""
+        """It has no identity of its own; configuration cycles do not reach it."""
         super().fill_config()
         if self.layout.pci is not None:
             self.layout.pci.kinds.clear()
+        self.config[:] = bytes(len(self.config))
+        self.mask[:] = bytes(len(self.mask))
+        self.config[0:4] = b"\xff" * 4
+        self.config[0x0B] = 0x02
+        self.config[0x2C:0x30] = (0x11001AF4).to_bytes(4, "little")
+
+    def map_bars(self) -> None:
+        """Two BARs, whose registers are in the physical function's capability."""
+        for index, name in ((0, "igbvf-mmio[0]"), (3, "igbvf-msix[0]")):
+            region = self.made[name]
+            self.bars[index] = Bar(index, MEM | MEM64 | PREFETCH, region.size, region, 0x10 + 4 * index)
 
     def update_mappings(self) -> None:
-        """Its BARs are those of the physical function's capability."""
+        """Nothing of it is mapped."""
+
+    def reset(self) -> None:
+        """It stays as it is."""
 
 
 class Igb(CatalogueFunction):

@@ -11,6 +11,7 @@ from qshim.devices.chipset.i440fx import I440FX
 from qshim.devices.chipset.igb import Igb, IgbVf
 from qshim.devices.chipset.iommu import AmdIommu, IntelIommu, VirtioIommu
 from qshim.devices.chipset.mch import Mch
+from qshim.devices.chipset.nvme import NvmeNamespace
 from qshim.devices.chipset.south import Ich9Lpc, Ich9Smb, Piix4Pm
 from qshim.devices.chipset.vga import IsaVga, PciVga
 from qshim.devices.memory.virtio import VirtioMem, VirtioPmem
@@ -34,6 +35,7 @@ CLASSES: dict[str, Any] = {
     "igbvf": IgbVf,
     "intel-iommu": IntelIommu,
     "isa-vga": IsaVga,
+    "nvme-ns": NvmeNamespace,
     "pxb": Pxb,
     "pxb-cxl": Pxb,
     "pxb-pcie": Pxb,

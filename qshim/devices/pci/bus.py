@@ -145,7 +145,9 @@ class PciBus(Bus):
         return devfn
 
     def _check_functions(self, function: PciFunction, slot: int, number: int, first: PciFunction | None) -> None:
-        """Whether the multifunction bits of a slot agree."""
+        """Whether the multifunction bits of a slot agree; virtual functions do not count."""
+        if function.is_virtual:
+            return
         if number:
             if first is not None and not first.multifunction:
                 raise DeviceError(f"PCI: single function device can't be populated in function {slot:x}.{number:x}")

@@ -10,6 +10,7 @@ from qshim.devices.rules.values import flag, msix_table, number, size
 
 __all__ = [
     "chassis_rule",
+    "keyboard_rule",
     "megasas_rule",
     "nvme_rule",
     "persistent_rule",
@@ -19,6 +20,7 @@ __all__ = [
     "shpc_rule",
     "slot_rule",
     "testdev_rule",
+    "transport_memory_rule",
     "vmxnet3_rule",
     "xhci_rule",
 ]
@@ -76,6 +78,20 @@ def shared_memory_rule(device: Device, layout: Layout) -> None:
         RegionPlan(f"{name}[]", backend.size, "backend", "@bar2", 0, 1, target=name, block=f"*/{name}"),
         bar_kind=MEM | MEM64 | PREFETCH,
     )
+
+
+def transport_memory_rule(device: Device, layout: Layout) -> None:
+    """virtio-mem and virtio-pmem on virtio-mmio: the backend is named after the transport, and nowhere mapped."""
+    name = device.text_of("memdev")
+    backend = device.board.backends.get(name)
+    if backend is not None and device.board.family == "microvm":
+        layout.add(RegionPlan(f"{name}[]", backend.size, "backend", target=name, block=f"*/{name}"))
+
+
+def keyboard_rule(device: Device, layout: Layout) -> None:
+    """i8042: on a board without an interrupt controller of its own for ISA, its lines are new ones."""
+    if device.board.family == "microvm":
+        layout.unattached += [("non-qdev-gpio[0]", "irq"), ("non-qdev-gpio[1]", "irq")]
 
 
 def record_store_rule(device: Device, layout: Layout) -> None:

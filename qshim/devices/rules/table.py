@@ -39,6 +39,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "ivshmem-plain": (others.shared_memory_rule,),
     "lsi53c810": (others.port_space_rule,),
     "lsi53c895a": (others.port_space_rule,),
+    "virtio-mem": (others.transport_memory_rule,),
+    "i8042": (others.keyboard_rule,),
     "acpi-erst": (others.record_store_rule,),
     "megasas": (others.megasas_rule,),
     "megasas-gen2": (others.megasas_rule,),
