@@ -11,8 +11,8 @@ from qshim.devices.chipset.i440fx import I440FX
 from qshim.devices.chipset.igb import Igb, IgbVf
 from qshim.devices.chipset.iommu import AmdIommu, IntelIommu, VirtioIommu
 from qshim.devices.chipset.mch import Mch
-from qshim.devices.chipset.nvme import NvmeNamespace
 from qshim.devices.chipset.south import Ich9Lpc, Ich9Smb, Piix4Pm
+from qshim.devices.chipset.storage import DiskHolder, NvmeNamespace
 from qshim.devices.chipset.vga import IsaVga, PciVga
 from qshim.devices.memory.virtio import VirtioMem, VirtioPmem
 
@@ -41,6 +41,8 @@ CLASSES: dict[str, Any] = {
     "pxb-pcie": Pxb,
     "qxl-vga": PciVga,
     "virtio-iommu-device": VirtioIommu,
+    "ufs-lu": DiskHolder,
+    "usb-storage": DiskHolder,
     "virtio-vga": PciVga,
     "vmware-svga": PciVga,
     "ati-vga": PciVga,

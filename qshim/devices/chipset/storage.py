@@ -1,10 +1,10 @@
-"""nvme-ns: a namespace belongs to the subsystem of the controller it was plugged into."""
+"""Storage whose parts move: namespaces of nvme, disks inside USB sticks and UFS units."""
 
 from __future__ import annotations
 
 from qshim.devices.catalogue import CatalogueDevice
 
-__all__ = ["NvmeNamespace"]
+__all__ = ["DiskHolder", "NvmeNamespace"]
 
 
 class NvmeNamespace(CatalogueDevice):
@@ -21,3 +21,16 @@ class NvmeNamespace(CatalogueDevice):
                 self.bus = other.buses[0]
                 self.bus.devices.append(self)
                 return
+
+
+class DiskHolder(CatalogueDevice):
+    """usb-storage and ufs-lu: the drive goes to the disk inside."""
+
+    def realize(self) -> None:
+        """Make the disk and hand the drive on."""
+        super().realize()
+        drive = self.properties.pop("drive", None)
+        for bus in self.buses:
+            for disk in bus.devices:
+                if drive is not None:
+                    disk.properties["drive"] = drive
