@@ -60,8 +60,8 @@ class Board:
         self.sysbus = Bus(self, "System")
         self.unattached.add_child("sysbus", self.sysbus)
         self.backends: dict[str, MemoryBackend] = {}
-        self.warnings: list[str] = []
-        """What QEMU prints on stderr while it starts, without `warning: `."""
+        self.said: list[str] = []
+        """What QEMU prints on stderr while it starts, behind its name."""
         self.globals: list[tuple[str, str, str]] = []
         """(type, property, value) that hold for every device of a type or its descendants, the last one wins."""
         self.descends: Callable[[str, str], bool] = lambda name, parent: name == parent
@@ -287,7 +287,7 @@ class Board:
 
     def warn(self, text: str) -> None:
         """QEMU prints a warning."""
-        self.warnings.append(text)
+        self.said.append(f"warning: {text}")
 
     def objects_by_id(self) -> Mapping[str, QomObject]:
         """What -object and object-add made."""

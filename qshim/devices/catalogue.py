@@ -66,6 +66,20 @@ def catalogue(label: str) -> Catalogue | None:
     return Catalogue(json.loads(lzma.decompress(path.read_bytes()))) if path.is_file() else None
 
 
+RECORDED_PATH = "/machine/peripheral/dut"
+"""Where a device was in the object tree when it was recorded."""
+
+
+def _rename(device: Device, layout: Layout) -> None:
+    """Let paths in what `info qtree` says begin with the place of this device."""
+    if not any(RECORDED_PATH in line for line in layout.lines):
+        return
+    here: QomObject = device
+    while isinstance(here.parent, Device):
+        here = here.parent
+    layout.lines = tuple(line.replace(RECORDED_PATH, here.path or "") for line in layout.lines)
+
+
 class _Made:
     """What devices made from a layout have in common."""
 
@@ -81,6 +95,7 @@ class _Made:
         device: Device = self
         layout = tailor(device, self.layout)
         self.layout = layout
+        _rename(device, layout)
         self.prepare(layout)
         self.made = {}
         self.apart = []

@@ -50,6 +50,7 @@ def virtio_rule(device: Device, layout: Layout) -> None:
             "device cannot work as neither modern nor legacy mode is enabled",
             hint="Set either disable-modern or disable-legacy to off",
         )
+    _settle(device, can_legacy=can_legacy, legacy=legacy)
     vectors = _vectors(device, layout, kind)
     _tell_queues(device, layout, kind)
     layout.lines = tuple(
@@ -71,6 +72,14 @@ def virtio_rule(device: Device, layout: Layout) -> None:
         return
     _notify(device, layout, vga)
     _notify_by_port(device, layout, vga)
+
+
+def _settle(device: Device, *, can_legacy: bool, legacy: bool) -> None:
+    """What the properties read once it is decided."""
+    if device.text_of("disable-legacy"):
+        device.properties["disable-legacy"] = "off" if legacy else "on"
+    if not can_legacy and device.text_of("disable-modern"):
+        device.properties["disable-modern"] = "off"
 
 
 def _legacy(device: Device, layout: Layout, plain: bool) -> bool:
