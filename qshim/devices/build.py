@@ -19,14 +19,8 @@ if TYPE_CHECKING:
     from qshim.devices.board import Board
 
 __all__ = [
-    "REGISTERS",
-    "build_buses",
-    "build_objects",
-    "build_regions",
-    "device_path",
-    "outside",
-    "place_of",
-]
+    "REGISTERS", "build_buses", "build_objects", "build_regions", "device_path", "next_name", "outside", "place_of",
+]  # fmt: skip
 
 _HOTPLUG = ("usb-bus", "SCSI", "virtio-serial-bus", "ccid-bus")
 """Kinds of buses, besides PCI, whose devices come and go."""
