@@ -161,6 +161,8 @@ class Vm:
         """What a modelled machine answers to QMP commands about itself."""
         self.texts: Mapping[str, Callable[[], str]] = {}
         """What it prints for HMP commands about itself."""
+        self.said: tuple[str, ...] = ()
+        """What QEMU would have printed on stderr while it made this machine, behind its name."""
         self.machine_model: object | None = None
         """The modelled machine behind it (a `qshim.machines.x86.X86Machine`); None for a recording."""
         self.on_reset: Callable[[], Iterable[tuple[str | None, str]]] = tuple

@@ -31,6 +31,11 @@ _KEYS = {
     "memory-backend-shm": frozenset(_MEMORY_KEYS),
     "memory-backend-epc": frozenset(_MEMORY_KEYS),
 }  # fmt: skip
+_NUMA_KEYS = {
+    "node": ("nodeid", "cpus", "mem", "memdev", "initiator"), "dist": ("src", "dst", "val"),
+    "cpu": ("node-id", "drawer-id", "book-id", "socket-id", "die-id", "cluster-id", "module-id", "core-id",
+            "thread-id"),
+}  # fmt: skip
 _NUMBER = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F]+|\d+)")
 
 
@@ -259,6 +264,9 @@ class _Plan:
     def node(self, where: str, value: str) -> None:
         values = members(value, "type").values
         kind = values.pop("type")
+        for key in values:
+            if kind in _NUMA_KEYS and key not in _NUMA_KEYS[kind]:
+                raise OptionError(f"{where}: Invalid parameter '{key}'")
         cpus: list[int] = []
         for key, text in split(value):
             if key == "cpus" and text is not None:

@@ -75,6 +75,7 @@ def modelled(line: CommandLine, name: str, target: str, label: str) -> Vm:
     vm.backends = machine.board.backends
     vm.answers = {**answers(machine), "query-pci": lambda: pci_buses(machine.board)}
     vm.machine_model = machine
+    vm.said = tuple(machine.board.said)
     vm.texts = {
         "info numa": lambda: numa_text(machine),
         "info qtree": lambda: qtree_text(machine.board),

@@ -54,6 +54,10 @@ def _run(target: str, label: str, words: Sequence[str], program: str) -> int:
     from qshim.argv.dialect import DIALECTS
     from qshim.cli import machines
 
+    if any(",help" in word or ",?" in word for word in words):
+        status = _help(target, label, words, program)
+        if status is not None:
+            return status
     line = parse(words, label, target, _text)
     if line.version:
         print(f"QEMU emulator version {_version(label)} (qshim)")
@@ -64,6 +68,8 @@ def _run(target: str, label: str, words: Sequence[str], program: str) -> int:
     for warning in line.warnings:
         print(f"{program}: {warning}", file=sys.stderr)
     vm = machines.machine(line, target, label)
+    for said in vm.said:
+        print(f"{program}: {said}", file=sys.stderr)
 
     from qshim.edge.chardevs import Policy
     from qshim.edge.files import HostFiles
@@ -72,6 +78,29 @@ def _run(target: str, label: str, words: Sequence[str], program: str) -> int:
     vm.files = HostFiles(None)
     allow_remote = os.environ.get("QSHIM_ALLOW_REMOTE") == "1"
     serve(vm, line, Policy(allow_remote, "QSHIM_ALLOW_REMOTE=1 permits more", owner_only=False), program=program)
+    return 0
+
+
+def _help(target: str, label: str, words: Sequence[str], program: str) -> int | None:
+    """Print the properties that somebody asks for; None if nobody does, or they are not known."""
+    from qshim.argv import CommandLine
+    from qshim.cli import machines
+    from qshim.cli.property_help import asked, help_of
+
+    question = asked(words)
+    if question is None:
+        return None
+    option, value, name = question
+    if option.lstrip("-") != "device":
+        name = machines.type_named(CommandLine(machine=name), target, label)
+    text = help_of(label, target, option, name)
+    if text is not None:
+        sys.stdout.write(text)
+    elif option.lstrip("-") == "device":
+        # QEMU says so and still exits with 0
+        print(f"{program}: {option} {value}: Device '{name}' not found", file=sys.stderr)
+    else:
+        return None
     return 0
 
 

@@ -14,6 +14,7 @@ __all__ = ["check_properties"]
 
 _INTEGER = re.compile(r"\s*[+-]?(?:0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)")
 _SIZE = re.compile(r"(?:0[xX][0-9a-fA-F]+|[0-9]+(?:\.[0-9]+)?)[BKMGTPEbkmgtpe]?")
+_MAC = re.compile(r"[0-9a-fA-F]{1,2}([:-][0-9a-fA-F]{1,2}){5}")
 _BOOLS = ("on", "yes", "true", "y", "off", "no", "false", "n")
 _WIDTHS = {"uint8": 8, "uint16": 16, "uint32": 32, "uint64": 64, "int32": 32, "int8": 8, "int16": 16}
 _CHOICES = re.compile(r"\(?([\w.]+(?:/[\w.]+)+)\)?$")
@@ -48,6 +49,8 @@ def check_properties(board: Board, type_name: str, properties: Mapping[str, str]
             if not _INTEGER.fullmatch(value) or value != "-1":
                 devfn_of(value, type_name)
             continue
+        if name == "mac" and not _MAC.fullmatch(value):
+            raise DeviceError(f"Property '{type_name}.mac' doesn't take value '{value}'")
         _check(board, name, value, row["type"], str(row.get("description", "")))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from qshim.argv import CommandLine, OptionError
@@ -79,10 +80,26 @@ def check_supported(plan: MachinePlan) -> None:
     :raises OptionError: somebody asks for it.
     """
     if plan.kernel is not None:
+        reason = _unreadable(plan.kernel)
+        if reason is not None:
+            raise OptionError(f"qemu: could not open kernel file '{plan.kernel}': {reason}")
         raise OptionError(f"-kernel {plan.kernel}: {_CHANGES['kernel']}")
     for option, value in plan.others:
         if option in _CHANGES:
             raise OptionError(f"-{option} {value}: {_CHANGES[option]}")
     for drive in plan.drives:
+        path = drive.values.get("file")
+        reason = None if path is None or ":" in path else _unreadable(path)
+        if reason is not None:
+            raise OptionError(f"{drive.where}: Could not open '{path}': {reason}")
         if drive.values.get("if") not in ("pflash", "none"):
             raise OptionError(f"{drive.where}: qshim has no disks; it takes if=pflash and if=none")
+
+
+def _unreadable(path: str) -> str | None:
+    """Why a file cannot be opened, None if it can."""
+    try:
+        os.close(os.open(path, os.O_RDONLY))
+    except OSError as error:
+        return error.strerror or str(error)
+    return None

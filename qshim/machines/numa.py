@@ -36,6 +36,8 @@ class Numa:
     distances: dict[tuple[int, int], int] = field(default_factory=dict)
     hmat: bool = False
     warnings: list[str] = field(default_factory=list)
+    located: list[str] = field(default_factory=list)
+    """Warnings with the option in front."""
 
     @property
     def count(self) -> int:
@@ -125,6 +127,9 @@ def _node(
                 f"{plan.where}: Parameter -numa node,mem is not supported by this machine type"
                 "\nUse -numa node,memdev instead"
             )
+        numa.located.append(
+            f"{plan.where}: warning: Parameter -numa node,mem is deprecated, use -numa node,memdev instead"
+        )
         uses = "mem"
         node.memory = size(values["mem"], "mem", MIB, fail)
     if "memdev" in values:

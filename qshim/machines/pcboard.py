@@ -120,6 +120,8 @@ class Pc(FirmwareMachine):
     def make_memory(self) -> None:
         """RAM, device memory, firmware, fw_cfg."""
         board = self.board
+        if self.max_memory > self.ram_size and self.compat.reserved_memory:
+            self.device_memory_limits()
         layout = self.arrange()
         self.map_ram(layout)
         board.maximum_memory, board.slots = self.max_memory, self.plan.slots
@@ -131,7 +133,6 @@ class Pc(FirmwareMachine):
         if self.max_memory > self.ram_size:
             if not self.compat.reserved_memory:
                 raise MachineError(f"\"-memory 'slots|maxmem'\" is not supported by: {self.request.name}")
-            self.device_memory_limits()
             assert layout.device_memory is not None
             base, size = layout.device_memory
             if base + size >= SPACE:

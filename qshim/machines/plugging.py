@@ -13,7 +13,7 @@ from qshim.devices.errors import DeviceError
 from qshim.devices.qdev import Bus
 from qshim.qom.types import QomTypes
 
-__all__ = ["DeviceTypes", "device_types", "find_bus"]
+__all__ = ["DeviceTypes", "device_types", "find_bus", "nic_types"]
 
 _ROW = re.compile(r'name "([^"]+)"(?:, bus ([^,\n]+))?(?:, alias "([^"]+)")?')
 
@@ -54,6 +54,14 @@ def device_types(label: str, target: str) -> DeviceTypes:
             if match[3]:
                 aliases[match[3]] = match[1]
     return DeviceTypes(buses, aliases)
+
+
+@cache
+def nic_types(label: str, target: str) -> frozenset[str]:
+    """Types that `-device help` lists as network devices."""
+    text = option_help(label, target).get("-device help", (0, ""))[1]
+    section = text.partition("Network devices:\n")[2].partition("\n\n")[0]
+    return frozenset(match[1] for match in map(_ROW.match, section.splitlines()) if match is not None)
 
 
 def find_bus(board: Board, types: QomTypes | None, type_name: str, kind: str | None, asked: str | None) -> Bus | None:

@@ -24,7 +24,7 @@ from qshim.machines.hotplug import Deleted, HotPlug, hot_cpu
 from qshim.machines.layouts import GIB, KIB, MIB, Layout, MachineError, up
 from qshim.machines.numa import Numa, numa_of
 from qshim.machines.options import MachineOptions
-from qshim.machines.plugging import device_types, find_bus
+from qshim.machines.plugging import device_types, find_bus, nic_types
 from qshim.machines.smp import Smp, smp_of
 from qshim.memory import MemoryRegion, Rules, Topology
 from qshim.memory.allocate import allocate_ram
@@ -127,13 +127,26 @@ class X86Machine:
             self.check_backend()
             self.make_ram()
             self.read_numa()
+            self.check_nic_globals()
             self.populate()
             for device in self.plan.devices:
                 self.add_device(device)
             self.board.machine_done()
             self.acpi_blocks()
         self.check_globals()
+        self.check_peers()
         return self
+
+    def check_peers(self) -> None:
+        """Network cards that nobody connected."""
+        numbers: dict[str, int] = {}
+        for device in self.board.devices:
+            if device.type_name not in nic_types(self.quirks.label, self.request.target):
+                continue
+            number = numbers.get(device.type_name, 0)
+            numbers[device.type_name] = number + 1
+            if "netdev" not in device.properties:
+                self.warn(f"nic {device.id or f'{device.type_name}.{number}'} has no peer")
 
     def populate(self) -> None:
         """Put everything on the board that this machine type has."""
@@ -262,6 +275,7 @@ class X86Machine:
             legacy_memory=self.legacy_numa_memory,
             auto_node=self.has_numa and self.hotplug_cpus and self.auto_node,
         )
+        self.board.said += self.numa.located
         for text in self.numa.warnings:
             self.warn(text)
         if self.numa.uses_backends:
@@ -383,6 +397,9 @@ class X86Machine:
         anonymous = f"device[{self.nameless}]"
         self.nameless += name is None
         given = dict(texts(driver, given))
+        error = self._bad_global(driver)
+        if error is not None:
+            raise DeviceError(error)
         special = self.special_device(driver, name, given)
         device = special or create(board, driver, device_id=name, properties=given)
         if name is not None:
@@ -427,6 +444,27 @@ class X86Machine:
             for row in compat_props(self.quirks.label, self.request.name):
                 self.board.globals.append((row["qom-type"], row["property"], row["value"]))
         self.board.globals += self.plan.globals
+
+    def check_nic_globals(self) -> None:
+        """10.0 and later look at every network card before they make one.
+
+        :raises MachineError: -global sets what a card does not have.
+        """
+        if self.quirks.nics_are_tried:
+            for kind in nic_types(self.quirks.label, self.request.target):
+                error = self._bad_global(kind)
+                if error is not None:
+                    raise MachineError(error)
+
+    def _bad_global(self, type_name: str) -> str | None:
+        """What QEMU says of a -global that a device of *type_name* does not take."""
+        types = qom_types(self.quirks.label, "x86_64")
+        for kind, name, value in self.plan.globals:
+            if types is not None and types.implements(type_name, kind):
+                told = types.device_properties(type_name)
+                if isinstance(told, list) and name not in {row["name"] for row in told}:
+                    return f"can't apply global {kind}.{name}={value}: Property '{type_name}.{name}' not found"
+        return None
 
     def check_globals(self) -> None:
         """-global for types that do not exist."""

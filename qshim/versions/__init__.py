@@ -26,6 +26,8 @@ class Quirks(NamedTuple):
     """ioeventfds are only diffed while some listener of the space wants them (10.0; memory.md 3.3)."""
     debug_write_reaches_rom: bool = True
     """An access with attrs.debug writes ROM directly (10.0; memory.md 7.1)."""
+    migration_error_chain: bool = False
+    """A failed incoming migration tells the whole chain of reasons in its last line (11.1, real migrations)."""
     json_incremental: bool = False
     """QMP input is parsed token by token: an error comes at the offending token with `LINE:COL: ` in front, in new
     words, and the rest of the message is swallowed (11.1; monitor.md 1.7)."""
@@ -146,6 +148,8 @@ class Quirks(NamedTuple):
     """vmware-svga beside a VGA is refused for the name of its state (10.0; seen)."""
     pci_shows_unmapped_addresses: bool = False
     """`info pci` prints all ones for a BAR that is not mapped, and a full stop (until 7.2; seen)."""
+    nics_are_tried: bool = True
+    """-global for a network card is looked at even if there is none (10.0; cli-cases.jsonl)."""
     no_device_memory: str = (
         "the configuration is not prepared for memory devices (e.g., for memory hotplug), consider specifying the "
         "maxmem option"
@@ -230,6 +234,7 @@ V7_2 = V10_0._replace(
     no_cpu_hotplug="The feature 'query-hotpluggable-cpus' is not enabled",
     vga_state_is_unique=False,
     pci_shows_unmapped_addresses=True,
+    nics_are_tried=False,
     no_device_memory="memory devices (e.g. for memory hotplug) are not enabled, please specify the maxmem option",
     port_list_objects=False,
     flash_block_starts_with_data=False,
@@ -262,6 +267,7 @@ V11_1 = V10_0._replace(
     extended_tseg=64,
     pciexbar_bits=(0, 1 << 27, 1 << 27 | 1 << 26),
     mtree_container_word=True,
+    migration_error_chain=True,
     ports_80_f0_of_machine=True,
     isapc_most_memory=True,
     json_incremental=True,

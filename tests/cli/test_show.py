@@ -56,7 +56,7 @@ def test_json_of_what_has_none(show: Run) -> None:
     [
         ("info nosuch", "qshim: unknown command: 'info nosuch'\n"),
         ("info mtree -x", 'qshim: mtree: unsupported option -x\nTry "help info mtree" for more information\n'),
-        ("info tlb", "qshim: info tlb is not modelled by qshim\n"),
+        ("info jit", "qshim: info jit is not modelled by qshim\n"),
         (" ", "qshim: no view; ask for one, such as 'info mtree'\n"),
     ],
 )
