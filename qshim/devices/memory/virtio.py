@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qshim.devices.catalogue import CatalogueFunction
 from qshim.devices.errors import DeviceError
+from qshim.devices.layout import pow2_ceil
 from qshim.devices.memory.placement import DeviceMemory, Taken
 from qshim.memory import MemoryRegion
 
@@ -11,6 +12,8 @@ __all__ = ["VirtioMem", "VirtioPmem"]
 
 ALIGN = 2 << 20
 BLOCK_SIZE = 2 << 20
+SLOT_SIZE, MOST_SLOTS = 1 << 30, 256
+"""Of dynamic memory slots."""
 
 
 class _VirtioMemoryDevice(CatalogueFunction):
@@ -77,7 +80,11 @@ class _VirtioMemoryDevice(CatalogueFunction):
         board.backends[self.memdev].mapped = True
         self.backend = region
         self.name_block(region)
-        self.taken = self._memory.take(self._at, region, self.id)
+        self.taken = self._memory.take(self._at, self.shown(region), self.id)
+
+    def shown(self, region: MemoryRegion) -> MemoryRegion:
+        """What is mapped for the backend *region*."""
+        return region
 
     def name_block(self, region: MemoryRegion) -> None:
         """The RAM block's name."""
@@ -127,6 +134,18 @@ class VirtioMem(_VirtioMemoryDevice):
             raise DeviceError(f"'requested-size' property has to be multiples of 'block-size' (0x{block:x})")
         if requested > region.size:
             raise DeviceError(f"'requested-size' property cannot exceed the memory backend size (0x{region.size:x})")
+
+    def shown(self, region: MemoryRegion) -> MemoryRegion:
+        """The backend, or a container in which slots of it appear as the guest takes them (10.0)."""
+        backend = self.child("virtio-backend")
+        if not self.is_on("dynamic-memslots") or backend is None:
+            return region
+        board = self.board
+        container = board.container("virtio-mem", region.size, backend)
+        slot = max(SLOT_SIZE, pow2_ceil(-(-region.size // MOST_SLOTS)))
+        for at in range(0, region.size, slot):
+            board.alias(f"memslot-{at // slot}", region, at, min(slot, region.size - at), backend)
+        return container
 
     def name_block(self, region: MemoryRegion) -> None:
         """After the function."""
