@@ -173,6 +173,8 @@ class Quirks(NamedTuple):
     """qtest's b64write writes as many bytes as it was told, whatever was decoded (until 11.1; seen)."""
     intercepts_unknown_lines: bool = False
     """qtest's irq_intercept_out takes a name that the device does not have (7.2; seen)."""
+    address_checked_first: bool = False
+    """A memory device's address is looked at before its size (7.2; seen)."""
     hotplug_type_first: bool = False
     """A type that cannot be hot-plugged is refused before its bus is looked for (7.2; seen)."""
     no_cpu_unplug: str = "acpi: device unplug request for not supported device type: {}"
@@ -240,6 +242,7 @@ V7_2 = V10_0._replace(
     flash_block_starts_with_data=False,
     smbase_needs_query=True,
     hotplug_type_first=True,
+    address_checked_first=True,
     virtio_memory_leaves=False,
     ports_have_one_slot=False,
     json_device_properties=False,

@@ -53,6 +53,9 @@ def make_backend(
         if region.destructor is not None:
             region.destructor()
         raise
+    # anonymous memory is aligned for huge pages, a file's for its own
+    shared = kind in _SHARED or backend.mem_path is not None
+    region.align = max(region.align, around.topology.host_page if shared else _HUGE)
     made.add_child(f"{region.name}[0]".replace("/", "\\x2f"), QomObject("memory-region"))
     return backend, region, made
 

@@ -13,7 +13,6 @@ from qshim.memory import MemoryRegion
 __all__ = ["Dimm", "NvDimm"]
 
 MIN_LABEL = 128 << 10
-ALIGN = 2 << 20
 
 
 class Dimm(Device):
@@ -77,14 +76,14 @@ class Dimm(Device):
         elif slot in used:
             raise DeviceError(f"slot {slot} is busy")
         if not name:
-            raise DeviceError("'memdev' property is not set")
+            raise DeviceError("'memdev' property must be set")
         self.slot = slot
         assert memory is not None
         backend_region = board.backend_regions[name]
         self._check_backend(name)
         size = self.visible_size(backend_region)
         asked = self.number_of("addr") or None
-        self.place_at = memory.place(asked, max(backend_region.align, ALIGN), size)
+        self.place_at = memory.place(asked, backend_region.align, size)
 
     place_at = 0
 
@@ -170,7 +169,7 @@ class NvDimm(Dimm):
 
     def visible_size(self, backend: MemoryRegion) -> int:
         """Without labels, in whole alignments."""
-        align = max(backend.align, ALIGN)
+        align = backend.align
         size = max(backend.size - self.label, 0) // align * align
         if not size:
             raise DeviceError(

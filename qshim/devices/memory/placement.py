@@ -46,10 +46,13 @@ class DeviceMemory:
             raise DeviceError(
                 f"not enough space, currently 0x{self.used:x} in use of total space for memory devices 0x{self.usable:x}"
             )
-        if asked is not None and asked % align:
-            raise DeviceError(f"address must be aligned to 0x{align:x} bytes")
-        if size % align:
-            raise DeviceError(f"backend memory size must be multiple of 0x{align:x}")
+        checks = [
+            (asked is not None and asked % align, f"address must be aligned to 0x{align:x} bytes"),
+            (size % align, f"backend memory size must be multiple of 0x{align:x}"),
+        ]
+        for wrong, text in checks if self.board.quirks.address_checked_first else reversed(checks):
+            if wrong:
+                raise DeviceError(text)
         end = self.base + self.size
         if asked is not None and (asked < self.base or asked + size > end):
             raise DeviceError(

@@ -10,7 +10,6 @@ from qshim.memory import MemoryRegion
 
 __all__ = ["VirtioMem", "VirtioPmem"]
 
-ALIGN = 2 << 20
 BLOCK_SIZE = 2 << 20
 SLOT_SIZE, MOST_SLOTS = 1 << 30, 256
 """Of dynamic memory slots."""
@@ -20,6 +19,7 @@ class _VirtioMemoryDevice(CatalogueFunction):
     """What both have in common."""
 
     kind = ""
+    busy = "can't use already busy memdev: {}"
     taken: Taken | None = None
     backend: MemoryRegion | None = None
 
@@ -45,7 +45,7 @@ class _VirtioMemoryDevice(CatalogueFunction):
 
     def alignment(self, region: MemoryRegion) -> int:
         """What its address is a multiple of."""
-        return max(region.align, ALIGN)
+        return region.align
 
     def check_own(self, region: MemoryRegion) -> None:
         """Whether its own properties fit."""
@@ -69,7 +69,7 @@ class _VirtioMemoryDevice(CatalogueFunction):
         super().check()
         self._memory, region, self._at = self._place()
         if self.board.backends[self.memdev].mapped:
-            raise DeviceError(f"can't use already busy memdev: {self.memdev}")
+            raise DeviceError(self.busy.format(self.memdev))
         self.check_own(region)
 
     def make(self) -> None:
@@ -110,6 +110,7 @@ class VirtioMem(_VirtioMemoryDevice):
     """virtio-mem-pci: nothing is plugged until the guest takes it."""
 
     kind = "virtio-mem"
+    busy = "'memdev' property specifies a busy memdev: {}"
 
     @property
     def block_size(self) -> int:
@@ -123,13 +124,15 @@ class VirtioMem(_VirtioMemoryDevice):
 
     def alignment(self, region: MemoryRegion) -> int:
         """Blocks are aligned."""
-        return max(region.align, self.block_size, ALIGN)
+        return max(region.align, self.block_size)
 
     def check_own(self, region: MemoryRegion) -> None:
         """Sizes are whole blocks."""
         block, requested = self.block_size, self.size_of("requested-size")
         if block < BLOCK_SIZE:
             self.board.warn("'block-size' property is smaller than the default block size (2 MiB)")
+        if region.size % block:
+            raise DeviceError(f"'memdev' property memdev size has to be multiples of'block-size' (0x{block:x})")
         if requested % block:
             raise DeviceError(f"'requested-size' property has to be multiples of 'block-size' (0x{block:x})")
         if requested > region.size:

@@ -96,8 +96,6 @@ def _plug(
         machine.plug_in(driver, name, properties, texts=texts)
     except (DeviceError, MemoryModelError) as error:
         raise CommandError(str(error), getattr(error, "class_", "GenericError")) from error
-    finally:
-        machine.board.warnings.clear()
     vm.count_cpus(sum(space.name.startswith("cpu-memory-") for space in vm.topology.spaces))
 
 
