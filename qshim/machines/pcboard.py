@@ -90,7 +90,14 @@ class Pc(FirmwareMachine):
             slots = self.plan.slots if self.compat.slot_alignment else 0
             found = device_memory(end, self.ram_size, self.max_memory, slots)
             hole = found[0] + (0 if self.compat.broken_reserved_end else found[1])
+        if self.options.on("cxl", False):
+            hole = self._cxl_at(end, found) + MIB
         return Layout(below, above, start, found, up(hole, GIB))
+
+    @staticmethod
+    def _cxl_at(above_end: int, memory: tuple[int, int] | None) -> int:
+        """Where the registers of CXL host bridges are (1.3)."""
+        return above_end if memory is None else sum(memory)
 
     def hole64(self) -> int:
         """Bytes of the 64-bit PCI hole."""
@@ -130,6 +137,8 @@ class Pc(FirmwareMachine):
         board.numa_nodes = self.numa.count
         if not self.has_acpi:
             board.refuses_dimms = "memory hotplug is not enabled: missing acpi device or acpi disabled"
+        elif not self.compat.reserved_memory and self.family == "pc":
+            board.refuses_dimms = "memory hotplug is not enabled: PIIX4_PM.memory-hotplug-support is not set"
         if self.max_memory > self.ram_size:
             if not self.compat.reserved_memory:
                 raise MachineError(f"\"-memory 'slots|maxmem'\" is not supported by: {self.request.name}")
@@ -138,6 +147,9 @@ class Pc(FirmwareMachine):
             if base + size >= SPACE:
                 raise MachineError(f"unsupported amount of maximum memory: {self.max_memory:x}")
             board.device_memory = DeviceMemory(board, base, size, self.plan.slots)
+        if self.options.on("cxl", False):
+            board.cxl_host = board.container("cxl_host_reg", MIB, board.machine)
+            board.system.add_subregion(board.cxl_host, self._cxl_at(layout.above_end, layout.device_memory))
         self.make_firmware()
         rom = board.ram("pc.rom", OPTION_ROMS_SIZE, block="pc.rom", readonly=self.roms_are_readonly)
         self.rom_memory.add_subregion(rom, OPTION_ROMS, 1)
@@ -356,7 +368,7 @@ class Pc(FirmwareMachine):
         from qshim.devices.build import REGISTERS
 
         board = self.board
-        if not self.has_acpi or board.device_memory is None or not self.plan.slots:
+        if board.device_memory is None or not self.plan.slots:
             return
         owner = next((d for d in board.devices if d.type_name in ("PIIX4_PM", "ICH9-LPC")), None)
         if owner is None or owner.text_of("memory-hotplug-support", "on") in ("off", "false"):

@@ -28,6 +28,8 @@ class Quirks(NamedTuple):
     """An access with attrs.debug writes ROM directly (10.0; memory.md 7.1)."""
     migration_error_chain: bool = False
     """A failed incoming migration tells the whole chain of reasons in its last line (11.1, real migrations)."""
+    ignore_shared_needs_file: bool = True
+    """x-ignore-shared leaves out shared memory of named files alone, not of memfds (10.0, real migrations)."""
     json_incremental: bool = False
     """QMP input is parsed token by token: an error comes at the offending token with `LINE:COL: ` in front, in new
     words, and the rest of the message is swallowed (11.1; monitor.md 1.7)."""
@@ -165,6 +167,8 @@ class Quirks(NamedTuple):
     """Address bits of PCIEXBAR besides 35:28 for 256, 128 and 64 MiB (corrected in 11.1; x86-boards.md 3.7)."""
     amd_iommu_has_views: bool = True
     """amd-iommu keeps a direct view of memory beside the translated one (10.0; x86-boards.md 6.5)."""
+    amd_iommu_by_bus_number: bool = True
+    """amd-iommu tells buses apart by their numbers (until 10.0; seen)."""
     amd_iommu_starts_off: bool = False
     """amd-iommu shows memory directly until it is enabled (11.1; x86-boards.md 6.5)."""
     smbase_needs_query: bool = False
@@ -254,6 +258,7 @@ V7_2 = V10_0._replace(
     south_bridge_children=False,
     smp_is_strict=False,
     isapc_split=True,
+    ignore_shared_needs_file=False,
     phys_bits_by_ram_end=False,
     pflash_bios_alias=False,
     vmport_needs_i8042=False,
@@ -267,6 +272,7 @@ V11_1 = V10_0._replace(
     full_bus_text="A '{0}' bus was found but is full",
     unaligned_ports_are_rejected=True,
     amd_iommu_starts_off=True,
+    amd_iommu_by_bus_number=False,
     extended_tseg=64,
     pciexbar_bits=(0, 1 << 27, 1 << 27 | 1 << 26),
     mtree_container_word=True,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from qshim.devices.catalogue import CatalogueFunction, instantiate
+from qshim.devices.catalogue import CatalogueDevice, CatalogueFunction, instantiate
 from qshim.devices.errors import DeviceError
 from qshim.devices.layout import Layout
+from qshim.devices.pci.address import shown
 from qshim.devices.pci.bus import PciBus
-from qshim.devices.qdev import Device
 
 __all__ = ["Pxb"]
 
@@ -26,12 +26,16 @@ class Pxb(CatalogueFunction):
             kind = "PCIe" if bus.express else "PCI"
             raise DeviceError(f"{self.type_name} devices cannot reside on a {kind} bus")
         self.bus_number = self.number_of("bus_nr")
+        for other in self.board.pci_buses:
+            if isinstance(other, PciBus) and other.root_number == self.bus_number:
+                raise DeviceError(f"Bus {self.bus_number} is already in use")
 
     def _bypasses(self) -> bool:
         return self.is_on("bypass_iommu")
 
     def prepare(self, layout: Layout) -> None:
         """The host, its bus and the bridge on it are made here."""
+        self.host_layout = next((c.layout for c in layout.children if c.layout.type_name.endswith("-host")), None)
         layout.children = []
 
     def make(self) -> None:
@@ -40,7 +44,8 @@ class Pxb(CatalogueFunction):
         board = self.board
         express = self.type_name != "pxb"
         kind = {"pxb": "pxb-bus", "pxb-pcie": "pxb-pcie-bus", "pxb-cxl": "pxb-cxl-bus"}[self.type_name]
-        host = Device(board, "pxb-cxl-host" if self.type_name == "pxb-cxl" else "pxb-host")
+        recorded = self.host_layout or Layout("pxb-cxl-host" if self.type_name == "pxb-cxl" else "pxb-host")
+        host = CatalogueDevice(board, Layout(recorded.type_name, lines=recorded.lines), device_id=None, properties=None)
         first = self.pci_bus
         bus = PciBus(
             board,
@@ -49,8 +54,9 @@ class Pxb(CatalogueFunction):
             first.ports,
             parent_bus=first,
             number=self.bus_number,
-            path=f"0000:{self.bus_number:02x}",
+            path=f"0000:{self.bus_number:02x}:{shown(self.devfn)}",
             express=express,
+            expander=self,
         )
         name = (self.id or f"{kind}.0") if express else "pxb-internal"
         host.add_bus(name, bus)
@@ -59,7 +65,7 @@ class Pxb(CatalogueFunction):
         board.pci_buses.append(bus)
         self.extra_bus = bus
         if self.type_name == "pxb":
-            properties = {"chassis_nr": str(self.bus_number), "addr": "0"}
+            properties = {"chassis_nr": str(self.bus_number), "addr": "0", "shpc": "off"}
             bridge = instantiate(board, "pci-bridge", bus, self.id, properties)
             self.apart.append(bridge)
         if self.type_name == "pxb-cxl" and board.cxl_host is not None:

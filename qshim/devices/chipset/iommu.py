@@ -38,10 +38,14 @@ class _Iommu(CatalogueDevice):
         bus = next((bus for bus in self.board.pci_buses if isinstance(bus, PciBus)), None)
         if bus is None:
             raise DeviceError(f"{self.type_name} needs a PCI bus, which {self.board.machine.type_name} does not have")
-        bus.dma_root = lambda function: self.root_of(function.pci_bus.order, function.devfn)
+        bus.dma_root = lambda function: self.root_of(self.key_of(function.pci_bus), function.devfn)
         self.root_bus = bus
         for devfn in self.always:
-            self.root_of(bus.order, devfn)
+            self.root_of(self.key_of(bus), devfn)
+
+    def key_of(self, bus: PciBus) -> int:
+        """What buses are told apart by."""
+        return bus.order
 
     def make_shared(self) -> None:
         """Regions that all functions look at."""
@@ -112,6 +116,10 @@ class AmdIommu(_Iommu):
     keeps = ("amdvi-mmio",)
     region_type = "amd-iommu-iommu-memory-region"
     always = (0xA0,)
+
+    def key_of(self, bus: PciBus) -> int:
+        """In older releases by their numbers, which are all 0 before a guest gives them some."""
+        return bus.number if self.board.quirks.amd_iommu_by_bus_number else bus.order
 
     def make_shared(self) -> None:
         """Memory and interrupts without DMA remapping, in releases that have them apart."""

@@ -25,6 +25,7 @@ class PciBus(Bus):
 
     :param number: bus number of a root bus; buses behind a bridge are numbered by its registers.
     :param parent_bus: the bus a root bus hangs below for configuration cycles (pxb), None for the main one.
+    :param expander: the function that made a root bus besides the first one.
     :param path: what device paths begin with on a root bus.
     :param devfn_min: the first slot (times 8) that is given away without being asked for.
     """
@@ -42,6 +43,7 @@ class PciBus(Bus):
         path: str = "0000:00",
         devfn_min: int = 0,
         express: bool | None = None,
+        expander: PciFunction | None = None,
         hotpluggable: bool = False,
     ) -> None:
         self.express = type_name in ("PCIE", "pxb-pcie-bus", "CXL", "pxb-cxl-bus") if express is None else express
@@ -50,6 +52,8 @@ class PciBus(Bus):
         self.ports = ports
         self.bridge = bridge
         self.parent_bus = bridge.pci_bus if bridge is not None else parent_bus
+        self.expander = expander
+        """The function that made this root bus (pxb); only bridges go there."""
         self.root_number = number
         self.root_path = path
         self.devfn_min = devfn_min
@@ -127,6 +131,8 @@ class PciBus(Bus):
         slot, number = slot_of(devfn), function_of(devfn)
         if slot in self.reserved:
             raise DeviceError(f"PCI: slot {slot} function {number} not available for {name}, reserved")
+        if self.expander is not None and not function.is_bridge:
+            raise DeviceError(f"PCI: Only PCI/PCIe bridges can be plugged into {self.expander.type_name}")
         other = self.slots.get(devfn)
         if other is not None:
             raise DeviceError(

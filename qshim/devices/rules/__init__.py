@@ -19,6 +19,10 @@ def tailor_early(device: Device, layout: Layout) -> Layout:
     for rule in rules_of(layout):
         rule(device, layout)
     rom_rule(device, layout)
+    vram = layout.region("vga.vram")
+    if vram is not None and device.is_on("global-vmstate"):
+        # machine types until 2.12: the name of video memory says nothing of its card
+        vram.block = "vga.vram"
     return layout
 
 
