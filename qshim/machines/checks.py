@@ -6,11 +6,13 @@ from qshim.devices.board import Board
 from qshim.devices.errors import DeviceError
 from qshim.devices.pci.function import PciFunction
 from qshim.devices.qdev import Device
+from qshim.errors import MemoryModelError
 
 __all__ = ["check_controller", "check_singles"]
 
 _DISPLAYS = ("VGA", "secondary-vga", "cirrus-vga", "qxl", "qxl-vga", "virtio-vga", "virtio-gpu-pci", "bochs-display",
              "vmware-svga", "ati-vga")  # fmt: skip
+_PVPANIC = "etc/pvpanic-port"
 _SHPC = ("pci-bridge", "pcie-pci-bridge", "pci-bridge-seat")
 _GLOBAL_VRAM = ("VGA", "cirrus-vga", "qxl-vga", "vmware-svga", "ati-vga", "isa-vga")
 
@@ -19,6 +21,7 @@ def check_singles(board: Board, driver: str) -> None:
     """Devices of which there is only one, or which must come first.
 
     :raises DeviceError: another one is there.
+    :raises MemoryModelError: the same, where QEMU ends at once.
     """
     if driver.startswith("virtio-balloon") and any(d.type_name.startswith("virtio-balloon") for d in board.devices):
         raise DeviceError("Only one balloon device is supported")
@@ -26,6 +29,12 @@ def check_singles(board: Board, driver: str) -> None:
         board.global_value(driver, "global-vmstate") in ("on", "true")
     ):
         raise DeviceError("Only one global VGA device can be used at a time")
+    if driver == "vmware-svga" and any(device.type_name == driver for device in board.devices):
+        raise MemoryModelError('RAMBlock "vmsvga.fifo" already registered, abort!')
+    if driver == "pvpanic":
+        if _PVPANIC in board.fw_cfg_files:
+            raise DeviceError(f"duplicate fw_cfg file name: {_PVPANIC}")
+        board.fw_cfg_files.add(_PVPANIC)
     if driver == "qxl-vga" and any(device.type_name in _DISPLAYS for device in board.devices):
         raise DeviceError(
             "primary qxl-vga device must be console 0 (first display device on the command line)"

@@ -27,6 +27,8 @@ class Compat:
     """There is room for memory devices (since 2.1)."""
     slot_alignment: bool = True
     """Each slot reserves a GiB (since 2.2)."""
+    acpi_tables: bool = True
+    """QEMU makes the ACPI tables (since 1.7; before, firmware did)."""
     rsdp_in_ram: bool = True
     """/rom@etc/acpi/rsdp is a block (since 2.3)."""
     broken_reserved_end: bool = False
@@ -46,7 +48,7 @@ class Compat:
     isa_bios_alias: bool = True
     """With pflash, isa-bios is an alias (since 9.1, in binaries that know it)."""
     small_bios: bool = False
-    """bios.bin of 128 KiB (until 1.6)."""
+    """bios.bin of 128 KiB (until 1.7; seen in 7.2)."""
     old_device_path: bool = False
     """`0000:03.0` instead of `0000:00:03.0` (until 1.6)."""
     resizable_tables: bool = True
@@ -82,6 +84,7 @@ def compat_of(name: str) -> Compat:
         gigabyte_align=at >= (2, 0) or at == (1, 8),
         reserved_memory=at >= (2, 1),
         slot_alignment=at >= (2, 2),
+        acpi_tables=at >= (1, 7),
         rsdp_in_ram=at >= (2, 3),
         broken_reserved_end=at <= (2, 4),
         fw_cfg_dma=at >= (2, 5),
@@ -91,7 +94,7 @@ def compat_of(name: str) -> Compat:
         prefer_sockets=at <= (6, 1),
         amd_hole=at >= (7, 1),
         isa_bios_alias=at >= (9, 1),
-        small_bios=at <= (1, 6),
+        small_bios=at <= (1, 7),
         old_device_path=at <= (1, 6),
         resizable_tables=at >= (2, 3),
         cirrus_default=at <= (2, 1),

@@ -120,8 +120,8 @@ class X86Machine:
             )
         self.globals()
         self.options = MachineOptions(self.quirks.label, self.type_name, dict(request.line.machine_properties))
-        self.read_memory()
         self.read_smp()
+        self.read_memory()
         with self.topology.transaction():
             self.make_backends()
             self.check_backend()
@@ -498,7 +498,7 @@ class X86Machine:
         """The blocks that machine-done makes for ACPI tables (4)."""
         board = self.board
         owner = board.machine.child("fw_cfg")
-        if owner is None or not self.has_acpi or not self.has_acpi_blocks:
+        if owner is None or not self.has_acpi or not self.compat.acpi_tables:
             return
         tables = self.acpi_tables()
         rows = [("/rom@etc/acpi/tables", tables, 2 * MIB), ("/rom@etc/table-loader", 4 * KIB, 64 * KIB)]
@@ -510,7 +510,6 @@ class X86Machine:
             region.readonly = True
 
     has_acpi = True
-    has_acpi_blocks = True
     acpi_unit = 128 * KIB
     rsdp_size = 20
 

@@ -31,6 +31,26 @@ def _place(slots: list[str | None], key: str, shift: int) -> None:
     slots[at] = key
 
 
+def _grow(slots: list[str | None], shift: int) -> None:
+    """Spread the keys over a larger table in place: one that moves pushes out who sits there, who moves on."""
+    before = len(slots)
+    slots += [None] * ((1 << shift) - before)
+    settled: set[int] = set()
+    for n in range(before):
+        moving = slots[n]
+        if moving is None or n in settled:
+            continue
+        slots[n] = None
+        while moving is not None:
+            at = (_hash(moving) * 11 & _MASK) % _PRIMES[shift]
+            step = 0
+            while at in settled:
+                step += 1
+                at = (at + step) & (len(slots) - 1)
+            settled.add(at)
+            slots[at], moving = moving, slots[at]
+
+
 def hash_table_order(keys: Iterable[str]) -> list[str]:
     """*keys*, which were inserted in this order, as an iteration yields them.
 
@@ -45,9 +65,5 @@ def hash_table_order(keys: Iterable[str]) -> list[str]:
         count += 1
         if len(slots) <= count + count // 16:
             shift = max(int(count * 1.333).bit_length(), _MIN_SHIFT)
-            grown: list[str | None] = [None] * (1 << shift)
-            for old in slots:
-                if old is not None:
-                    _place(grown, old, shift)
-            slots = grown
+            _grow(slots, shift)
     return [key for key in slots if key is not None]

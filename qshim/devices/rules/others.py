@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 PAGE = 0x1000
+INTERRUPT_PIN = 0x3D
 CAP_SLOT_ID, CAP_EXPRESS = 0x04, 0x10
 XHCI_PORTS, XHCI_PORT = 0x440, 0x10
 MIB = 1 << 20
@@ -151,6 +152,10 @@ def shpc_rule(device: Device, layout: Layout) -> None:
     """Bridges with a standard hot-plug controller."""
     if layout.region("shpc-bar") is not None and not flag(device, layout, "shpc"):
         layout.drop("shpc-mmio", "shpc-bar")
+        # without the controller there is nothing to interrupt for
+        device.properties["msi"] = "off"
+        if layout.pci is not None:
+            layout.pci.config[INTERRUPT_PIN] = 0
 
 
 def chassis_rule(device: Device, layout: Layout) -> None:
