@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "fuzz": ("qshim.cli.fuzz", "random monitor commands on a real QEMU and on our model"),
     "snapshot": ("qshim.cli.snapshot", "write a machine's memory layout as a text for review and for goldens"),
     "diff": ("qshim.cli.diff", "what differs between two memory layouts"),
+    "migrate-check": ("qshim.cli.migrate_check", "would QEMU accept a migration, as far as RAM blocks go"),
     "schema": ("qshim.cli.schema", "print the JSON Schema of a document that qshim writes"),
 }
 """Subcommand -> its module and one line of help."""

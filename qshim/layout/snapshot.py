@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from qshim.layout.compare import Layout
 from qshim.recording.format import Recording
 from qshim.rows import BlockRow, FlatRow, GroupRow, OwnerRow, RegionRow, TreeRow
+from qshim.versions import quirks_for
 from qshim.views.flatview import flat
 from qshim.views.mtree import tree
 
@@ -27,6 +28,8 @@ __all__ = ["BlockNote", "Snapshot", "canonical_layout", "is_option_rom"]
 _UNNAMED = re.compile(r"(?<=/unattached/device\[)\d+(?=\])|(?<=/peripheral-anon/device\[)\d+(?=\])")
 _OPTION_ROM = re.compile(r"[0-9a-f]{4}:[0-9a-f:.]+/(.+)\.rom")
 
+_FILE_BACKEND = "memory-backend-file"
+
 
 class BlockNote(NamedTuple):
     """What `info ramblock` does not say of a RAM block."""
@@ -34,7 +37,7 @@ class BlockNote(NamedTuple):
     resizeable: bool | None
     """Whether an incoming migration may change its length; None where the source of the layout cannot tell."""
     shared: bool = False
-    """Its memory is shared: a migration with x-ignore-shared sends no contents of it."""
+    """A migration with x-ignore-shared sends no contents of it, by the rules of its own QEMU."""
     from_file: bool = False
     """Its length is that of a file that is installed with QEMU."""
 
@@ -66,9 +69,15 @@ class Snapshot:
         backends = recording.qmp.get("query-memdev")
         known = {str(b["id"]): b for b in backends if "id" in b} if isinstance(backends, list) else {}
         argv = recording.argv[1:] if recording.argv else None
+        quirks, _ = quirks_for(recording.qemu.major, recording.qemu.minor)
+        files = _named_files(recording.hmp.get("info qom-tree /objects", ()))
+        shared = {
+            name
+            for name, backend in known.items()
+            if backend.get("share") and (name in files or not quirks.ignore_shared_needs_file)
+        }
         notes = tuple(
-            BlockNote(_resizeable(b, known), bool(known.get(_id_of(b.name), {}).get("share")), _from_file(b.name, argv))
-            for b in layout.blocks
+            BlockNote(_resizeable(b, known), _id_of(b.name) in shared, _from_file(b.name, argv)) for b in layout.blocks
         )
         return cls(
             recording.machine, recording.target, f"{recording.qemu.major}.{recording.qemu.minor}", recording.when,
@@ -80,7 +89,10 @@ class Snapshot:
         """The layout of a machine of our own: modelled from the options *argv*, or as it was recorded."""
         if vm.machine_model is None and vm.recording is not None:
             return cls.of_recording(vm.recording)
-        shared = {b.id for b in (vm.backends or {}).values() if b.share}
+        shared = {
+            b.id for b in (vm.backends or {}).values()
+            if b.share and (b.type_name == _FILE_BACKEND or not vm.quirks.ignore_shared_needs_file)
+        }  # fmt: skip
         blocks, notes = [], []
         for block in vm.topology.ram.blocks:
             readonly = block.region is not None and block.region.readonly
@@ -162,6 +174,12 @@ def _unnumbered(owner: OwnerRow | None) -> OwnerRow | None:
     if owner is None or owner.key != "path":
         return owner
     return replace(owner, value=_UNNAMED.sub("", owner.value))
+
+
+def _named_files(tree: Sequence[str]) -> set[str]:
+    """Ids of the backends that are named files, from `info qom-tree /objects`."""
+    found = (re.fullmatch(rf" +/(.*) \({_FILE_BACKEND}\)", line) for line in tree)
+    return {match[1] for match in found if match is not None}
 
 
 def _id_of(block: str) -> str:
