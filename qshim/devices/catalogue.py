@@ -234,7 +234,7 @@ class CatalogueBridge(CatalogueFunction, PciBridge):
     def make(self) -> None:
         """Make the bus and its windows, then the rest."""
         PciBridge.make(self)
-        kind, _ = self.secondary_bus()
+        kind = self.secondary.type_name
         self.layout.buses = [(name, other) for name, other in self.layout.buses if other != kind]
         CatalogueFunction.make(self)
 

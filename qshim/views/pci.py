@@ -49,7 +49,7 @@ def class_name(function: PciFunction) -> str | None:
 
 def pci_buses(board: Board) -> list[Row]:
     """query-pci."""
-    return [_bus(bus) for bus in board.pci_buses if isinstance(bus, PciBus)]
+    return [_bus(bus) for bus in reversed(board.pci_buses) if isinstance(bus, PciBus)]
 
 
 def _bus(bus: PciBus) -> Row:

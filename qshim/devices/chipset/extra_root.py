@@ -65,7 +65,7 @@ class Pxb(CatalogueFunction):
         board.pci_buses.append(bus)
         self.extra_bus = bus
         if self.type_name == "pxb":
-            properties = {"chassis_nr": str(self.bus_number), "addr": "0", "shpc": "off"}
+            properties = {"chassis_nr": str(self.bus_number), "addr": "0", "shpc": "off", "msi": "off"}
             bridge = instantiate(board, "pci-bridge", bus, self.id, properties)
             self.apart.append(bridge)
         if self.type_name == "pxb-cxl" and board.cxl_host is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qshim.devices.build import next_name
 from qshim.devices.catalogue import CatalogueDevice, instantiate
 from qshim.devices.pci.bus import PciBus
 from qshim.devices.pci.host import ConfigMechanism
@@ -33,7 +34,8 @@ class I440FXHost(_Host):
 
     def realize(self) -> None:
         """Make the bus, the ports, and function 0."""
-        bus = self.make_bus("pci.0", "PCI", hotpluggable=True)
+        # nobody named the bus, so that the next one is pci.1
+        bus = self.make_bus(next_name(self.board, "PCI"), "PCI", hotpluggable=True)
         instantiate(self.board, "i440FX", bus, properties={"addr": "0"}, machine="pc")
 
 

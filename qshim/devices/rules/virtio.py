@@ -68,6 +68,8 @@ def virtio_rule(device: Device, layout: Layout) -> None:
             raise DeviceError("VIRTIO_F_IOMMU_PLATFORM was supported by neither legacy nor transitional device")
         _legacy_size(device, layout, kind, vectors)
     if not modern:
+        # the BAR's region is there, of the size that it would have
+        _notify(device, layout, vga)
         _drop_modern(layout)
         return
     _notify(device, layout, vga)
