@@ -29,6 +29,8 @@ class Compat:
     """Each slot reserves a GiB (since 2.2)."""
     acpi_tables: bool = True
     """QEMU makes the ACPI tables (since 1.7; before, firmware did)."""
+    small_tables: bool = False
+    """ACPI tables are rounded up to pages (until 2.0; seen in 7.2)."""
     rsdp_in_ram: bool = True
     """/rom@etc/acpi/rsdp is a block (since 2.3)."""
     broken_reserved_end: bool = False
@@ -85,6 +87,7 @@ def compat_of(name: str) -> Compat:
         reserved_memory=at >= (2, 1),
         slot_alignment=at >= (2, 2),
         acpi_tables=at >= (1, 7),
+        small_tables=at <= (2, 0),
         rsdp_in_ram=at >= (2, 3),
         broken_reserved_end=at <= (2, 4),
         fw_cfg_dma=at >= (2, 5),

@@ -13,7 +13,7 @@ from qshim.devices.catalogue import create, instantiate
 from qshim.devices.chipset.cpu import X86Cpu
 from qshim.devices.errors import DeviceError
 from qshim.devices.memory.backends import Around, make_backend
-from qshim.devices.pci import PciFunction
+from qshim.devices.pci import PciBus, PciFunction
 from qshim.devices.properties import check_properties
 from qshim.devices.qdev import Bus, Device
 from qshim.errors import MemoryModelError
@@ -402,6 +402,10 @@ class X86Machine:
             raise DeviceError(error)
         special = self.special_device(driver, name, given)
         device = special or create(board, driver, device_id=name, properties=given)
+        # a slot that is taken is refused before anything else is looked at
+        if isinstance(device, PciFunction) and isinstance(bus, PciBus):
+            bus.try_slot(device, given.get("addr"))
+        check_singles(board, driver)
         if name is not None:
             board.plug(device, bus, parent=board.peripheral, name=name)
         else:
@@ -422,7 +426,6 @@ class X86Machine:
         """A device that is not made from the catalogue, or None."""
         from qshim.devices.memory.table import memory_device
 
-        check_singles(self.board, driver)
         if driver.endswith(f"-{self.request.target}-cpu"):
             check_properties(self.board, driver, properties)
             return hot_cpu(self, driver, name, properties)
@@ -516,6 +519,9 @@ class X86Machine:
     def acpi_tables(self) -> int:
         """Bytes of the ACPI tables, in whole units."""
         cpus = self.smp.max_cpus
+        if self.compat.small_tables:
+            # a bit more than 100 bytes for each CPU on top of what every machine has (7.2)
+            return up(7052 + 105 * cpus, 4 * KIB)
         if cpus <= 1006:
             return 128 * KIB
         return up(cpus * 160, 128 * KIB) if cpus > 1006 else 128 * KIB

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from qshim.devices.errors import DeviceError
-from qshim.devices.pci.address import ANY, function_of, slot_of
+from qshim.devices.pci.address import ANY, devfn_of, function_of, slot_of
 from qshim.devices.qdev import Bus
 
 if TYPE_CHECKING:
@@ -115,6 +115,19 @@ class PciBus(Bus):
         )
 
     # --- slots (5.4) ---
+
+    def try_slot(self, function: PciFunction, text: str | None) -> None:
+        """Whether *function* could have the address *text*, if it asks for one.
+
+        :raises DeviceError: it could not.
+        """
+        if text in (None, "", "-1"):
+            return
+        assert text is not None
+        function.hotplugged = self.board.completed
+        function.devfn = self.claim(function, devfn_of(text, function.type_name))
+        self.release(function)
+        function.devfn = ANY
 
     def claim(self, function: PciFunction, devfn: int) -> int:
         """Give *function* the address *devfn*, or the lowest slot whose function 0 is free.

@@ -10,6 +10,7 @@ from qshim.devices.rules.values import flag, msix_table, number, size
 
 __all__ = [
     "chassis_rule",
+    "disk_rule",
     "keyboard_rule",
     "megasas_rule",
     "nvme_rule",
@@ -21,6 +22,7 @@ __all__ = [
     "slot_rule",
     "testdev_rule",
     "transport_memory_rule",
+    "view_rule",
     "vmxnet3_rule",
     "xhci_rule",
 ]
@@ -79,6 +81,31 @@ def shared_memory_rule(device: Device, layout: Layout) -> None:
         RegionPlan(f"{name}[]", backend.size, "backend", "@bar2", 0, 1, target=name, block=f"*/{name}"),
         bar_kind=MEM | MEM64 | PREFETCH,
     )
+
+
+def disk_rule(device: Device, layout: Layout) -> None:
+    """IDE drives are numbered by the place they have on all IDE buses together, which is their serial number."""
+    if device.bus is None or device.text_of("serial"):
+        return
+    buses = [bus for other in device.board.devices for bus in other.buses if bus.kind == "IDE"]
+    if device.bus in buses:
+        unit = device.number_of("unit", len(device.bus.devices) - 1)
+        serial = f"QM{2 * buses.index(device.bus) + unit + 1:05}"
+        _replace_line(layout, "serial", f'"{serial}"')
+
+
+def view_rule(device: Device, layout: Layout) -> None:
+    """virtio-iommu: which bus it serves, and how wide addresses are where the machine type does not say."""
+    buses = device.board.pci_buses
+    if buses:
+        _replace_line(layout, "primary-bus", f'"{buses[0].path}"')
+    if device.board.family == "pc":
+        _replace_line(layout, "aw-bits", "64 (0x40)")
+
+
+def _replace_line(layout: Layout, name: str, value: str) -> None:
+    """What `info qtree` says of a property."""
+    layout.lines = tuple(f"{name} = {value}" if x.startswith(f"{name} = ") else x for x in layout.lines)
 
 
 def transport_memory_rule(device: Device, layout: Layout) -> None:
