@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from qshim.reports.model import Report
     from qshim.vm import Vm
 
-__all__ = ["configure", "machine_from_argv", "run"]
+__all__ = ["board_from_argv", "configure", "machine_from_argv", "run"]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         from qshim.crosscheck.steps import read_steps, replay
 
         steps = read_steps(_text_of(args.steps), args.steps)
-        report = run_edge(replay(args.qemu_argv or [], args.qemu, steps, against=args.against))
+        report = run_edge(replay(args.qemu_argv or [], args.qemu, steps, against=args.against, board=board_from_argv))
         if args.minimise and report.exit_status == 1:
             report = _minimised(args, steps, report)
     else:
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
                 against=args.against,
                 recording=recording,
                 strict=args.strict,
-                model=machine_from_argv,
+                model=machine_from_argv, board=board_from_argv,
             )
         )
     from qshim.cli.coloured import print_report, wanted
@@ -107,7 +107,7 @@ def _minimised(args: argparse.Namespace, steps: Sequence[str], report: Report) -
         return {change.kind for change in found.changes if not change.place.startswith("before the first step")}
 
     async def tried(fewer: Sequence[str]) -> Report:
-        return await replay(args.qemu_argv or [], args.qemu, fewer, against=args.against)
+        return await replay(args.qemu_argv or [], args.qemu, fewer, against=args.against, board=board_from_argv)
 
     async def differs(fewer: Sequence[str]) -> bool:
         return bool(kinds(await tried(fewer)) & kinds(report))
@@ -135,6 +135,27 @@ def machine_from_argv(argv: Sequence[str], version: str, target: str) -> Vm:
     except Answered:
         raise UsageError("the options ask for a text and make no machine") from None
     return machines.machine(line, target, version, later=False)
+
+
+def board_from_argv(argv: Sequence[str], version: str, target: str) -> Vm | None:
+    """The same for boards that qshim models, without those properties that only a running guest has; else None."""
+    from qshim.argv import Answered, OptionError, parse
+    from qshim.cli import machines, modelled
+
+    if target not in ("x86_64", "i386"):
+        return None
+    try:
+        line = parse((*argv, "-S"), version, target, lambda path: Path(path).read_text(encoding="utf-8"))
+        name = machines.type_named(line, target, version)
+    except (Answered, OptionError):
+        return None
+    # `none` has no board that could be wrong
+    if name == "none" or not modelled.is_modelled(name, target) or not {"kvm", "xen"}.isdisjoint(line.accelerators):
+        return None
+    try:
+        return modelled.modelled(line, name, target, version)
+    except OptionError as error:
+        raise UsageError("\n".join(error.reports)) from error
 
 
 def _text_of(name: str) -> str:

@@ -1,5 +1,7 @@
 """Random monitor commands on a real QEMU and on our model: the smallest sequence that differs is saved.
 
+A board that qshim models gets register writes and devices that come and go, too.
+
 qshim fuzz --qemu qemu-system-x86_64 -o differs.steps -- -M q35
 """
 
@@ -36,17 +38,23 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--examples needs a number above 0")
     if not Path(args.output).absolute().parent.is_dir():
         raise UsageError(f"-o {args.output}: there is no directory {Path(args.output).parent}")
+    from qshim.cli.crosscheck import board_from_argv
     from qshim.crosscheck.fuzz import fuzz
     from qshim.crosscheck.steps import replay
     from qshim.edge.real_qemu import run as run_edge
     from qshim.reports import rendered
+    from qshim.versions import DEFAULT
 
     argv = args.qemu_argv or []
 
     def tried(steps: Sequence[str]) -> Report:
-        return run_edge(replay(argv, args.qemu, steps))
+        return run_edge(replay(argv, args.qemu, steps, board=board_from_argv))
 
-    found = fuzz(tried, examples=args.examples, seed=args.seed)
+    try:
+        made = board_from_argv(argv, DEFAULT.label, "x86_64")
+    except UsageError:
+        made = None
+    found = fuzz(tried, examples=args.examples, seed=args.seed, board=None if made is None else made.machine)
     if found.report is None:
         print(f"same: {found.tried} sequences of monitor commands")
         return 0

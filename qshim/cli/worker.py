@@ -15,7 +15,7 @@ __all__ = ["main"]
 
 def main() -> int:
     """Answer until the input ends."""
-    from qshim.cli.crosscheck import machine_from_argv
+    from qshim.cli.crosscheck import board_from_argv, machine_from_argv
     from qshim.crosscheck import crosscheck
     from qshim.edge.real_qemu import run
     from qshim.reports.json import document
@@ -23,7 +23,10 @@ def main() -> int:
     for line in sys.stdin:
         asked = json.loads(line)
         try:
-            check = crosscheck(asked["argv"], qemu=asked["qemu"], against=asked["against"], model=machine_from_argv)
+            check = crosscheck(
+                asked["argv"], qemu=asked["qemu"], against=asked["against"], model=machine_from_argv,
+                board=board_from_argv,
+            )  # fmt: skip
             answer: dict[str, object] = document(run(check))
         except QshimError as error:
             answer = {"failed": str(error)}

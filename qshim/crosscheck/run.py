@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import unified_diff
 
-from qshim.crosscheck.sources import Machine, Model, take
+from qshim.crosscheck.sources import Board, Machine, Model, of_board, take
 from qshim.errors import UsageError
 from qshim.layout.canonical import CANNOT_COMPARE, canonical
 from qshim.layout.compare import Layout, compare
@@ -30,14 +30,15 @@ async def crosscheck(
     recording: Recording | None = None,
     strict: bool = False,
     model: Model | None = None,
+    board: Board | None = None,
 ) -> Report:
     """Compare a real QEMU with our model of it, or with another source.
 
     :param argv: QEMU's options, for *qemu* and for an *against* that is a program.
     :param qemu: the emulator to start, paused; *attach* instead is the address of a running one, left as it was.
     :param against: the other machine, a source of DESIGN.md decision 10. Without it our own model is
-        compared, rebuilt from *recording*, or from what the real one just said: then rendering and
-        layout rules are checked, not the board.
+        compared: made by *board* from *argv*, or rebuilt from *recording*, or from what the real one just said; of
+        the last, rendering and layout rules are checked, not the board.
     :param model: makes the machine of an *against* `argv:'OPTIONS'`.
     :param strict: compare the bytes of the texts too; nothing is allowed to differ.
     :raises UsageError: neither or both of *qemu* and *attach*.
@@ -50,6 +51,10 @@ async def crosscheck(
         return _of_two(left, await take(against, argv, model=model, like=left.recording), strict)
     if left.recording is None:
         return Report(Side(left.name, None, None, left.refused), _side_of_ours(recording))
+    if recording is None and qemu is not None:
+        own = of_board(OURS, argv, board, left.recording)
+        if own is not None:
+            return _of_two(left, own, strict)
     ours = rebuild(left.recording if recording is None else recording)
     return _of_ours(left, ours, recording, strict)
 

@@ -15,10 +15,13 @@ from qshim.errors import UsageError
 from qshim.recording.format import Recording, is_recording, load, loads
 from qshim.vm import Vm
 
-__all__ = ["Machine", "Model", "options_of_source", "take"]
+__all__ = ["Board", "Machine", "Model", "of_board", "options_of_source", "take"]
 
 Model = Callable[[Sequence[str], str, str], Vm]
 """Makes a machine from QEMU's options, a dialect (`7.2`) and a target; raises UsageError where that QEMU refuses."""
+
+Board = Callable[[Sequence[str], str, str], Vm | None]
+"""The same for boards that qshim models from the options; None for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,21 @@ def _modelled(source: str, words: Sequence[str], model: Model | None, like: Reco
         return Machine(source, None, vm=model(words, quirks.label, (like and like.target) or "x86_64"))
     except UsageError as error:
         return Machine(source, None, refused=str(error))
+
+
+def of_board(name: str, argv: Sequence[str], board: Board | None, like: Recording) -> Machine | None:
+    """Our own machine *name* of *argv*, made by *board* in the dialect of *like*; None where qshim models none.
+
+    A QEMU that is no dialect of qshim is compared with what it said itself.
+    """
+    quirks = versions.quirks_for(like.qemu.major, like.qemu.minor)[0]
+    if board is None or quirks.label != f"{like.qemu.major}.{like.qemu.minor}":
+        return None
+    try:
+        vm = board(argv, quirks.label, like.target or "x86_64")
+    except UsageError as error:
+        return Machine(name, None, refused=str(error))
+    return None if vm is None else Machine(name, None, vm=vm)
 
 
 def options_of_source(source: str) -> tuple[str, list[str] | None]:

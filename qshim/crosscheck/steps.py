@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from qshim.crosscheck.run import OURS
-from qshim.crosscheck.sources import options_of_source
+from qshim.crosscheck.sources import Board, of_board, options_of_source
 from qshim.edge.capture import capture_now, memory_now
 from qshim.edge.real_qemu import DidNotStart, RealQemu, Refused, started
 from qshim.errors import CompareError, UsageError
@@ -64,11 +64,19 @@ def _command(step: str, name: str) -> tuple[str, Mapping[str, Any]]:
     return command, arguments
 
 
-async def replay(argv: Sequence[str], qemu: str, steps: Sequence[str], *, against: str | None = None) -> Report:
+async def replay(
+    argv: Sequence[str],
+    qemu: str,
+    steps: Sequence[str],
+    *,
+    against: str | None = None,
+    board: Board | None = None,
+) -> Report:
     """Give *qemu* and another machine the same *steps*, and stop after the first one that makes a difference.
 
-    The other machine is our model, rebuilt from how *qemu* begins, or with *against* a second QEMU (BIN or
-    `qemu:BIN:'OPTIONS'`). Two QEMUs may differ from the beginning; that is reported once, and the steps go on.
+    The other machine is our model, made by *board* from *argv* or rebuilt from how *qemu* begins, or with
+    *against* a second QEMU (BIN or `qemu:BIN:'OPTIONS'`). Two QEMUs may differ from the beginning; that is
+    reported once, and the steps go on.
 
     :raises UsageError: *against* names no QEMU that can be started.
     :raises CompareError: a QEMU hangs or goes away, or our model cannot carry out a step.
@@ -80,7 +88,11 @@ async def replay(argv: Sequence[str], qemu: str, steps: Sequence[str], *, agains
         if against is None:
             if left.refused is not None:
                 return Report(left.side, Side(OURS, None, None))
-            right: _Party = _Ours(await left.now())
+            recording = await left.now()
+            own = of_board(OURS, argv, board, recording)
+            if own is not None and own.vm is None:
+                return Report(left.side, Side(OURS, None, None, own.refused))
+            right: _Party = _Ours(recording, None if own is None else own.vm)
         else:
             right = await _real(stack, against, *_command_line(against, argv), qtest)
             if left.refused is not None or right.refused is not None:
@@ -186,9 +198,9 @@ class _Ours:
 
     refused: str | None = None
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, vm: Vm | None = None) -> None:
         self._recording = recording
-        self._vm = Vm.from_recording(recording)
+        self._vm = Vm.from_recording(recording) if vm is None else vm
         self.side = Side(OURS, str(recording.qemu), recording.machine)
 
     async def now(self) -> Recording:
@@ -200,7 +212,7 @@ class _Ours:
     async def reply(self, step: str) -> str:
         if not _is_qtest(step):
             return _reply_of_ours(self._vm, step)
-        take: Callable[[str], str] | None = getattr(self._vm, "qtest", None)
+        take = self._vm.qtest
         if take is None:
             raise CompareError(
                 f"our model of {self._recording.label} takes no qtest lines such as `{step}`; "

@@ -148,8 +148,9 @@ def test_our_own_machine_of_a_command_line(label: str, capsys: pytest.CaptureFix
     capsys.readouterr()
     assert main([*words, "argv:-M nope", "--", "-M", "nope"]) == 3
     assert "refused by both: unsupported machine type" in capsys.readouterr().out
-    assert main([*words, "argv:-M isapc -m 64M", "--", "-M", "isapc"]) == 3
-    assert "refused by one: qshim serves isapc as recorded" in capsys.readouterr().out
+    assert main([*words, "argv:-M isapc -smp 2", "--", "-M", "isapc"]) == 3
+    assert "refused by one: Invalid SMP CPUs 2" in capsys.readouterr().out
+    assert main(["crosscheck", "--qemu", words[2], "--", "-M", "isapc", "-m", "64M"]) == 0
     assert main([*words, "argv:-M help", "--", "-M", "isapc"]) == 3
     assert main([*words, "argv:'", "--", "-M", "isapc"]) == 2
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from qshim.cli import main
+from qshim.cli.crosscheck import board_from_argv
 from qshim.crosscheck.steps import read_steps, replay
 from qshim.edge.capture import memory_now
 from qshim.edge.real_qemu import started
 from qshim.errors import CompareError, UsageError
-from qshim.vm import Vm
 from tests.support.fake_qemu import install
 from tests.support.oracle import LABELS, needs
 
@@ -154,13 +154,15 @@ async def test_our_model_says_that_it_takes_no_qtest_lines(tmp_path: Path) -> No
         await replay(["-M", "pc"], needs("7.2", "x86_64"), ["inb 0x64"])
 
 
-async def test_our_model_is_asked_when_it_takes_qtest_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Vm, "qtest", lambda vm, line: "OK 0x000c", raising=False)
-    report = await replay(["-M", "pc"], needs("7.2", "x86_64"), ["inb 0x64", "inb 0x61"])
-    assert [(change.kind, change.place) for change in report.changes] in (
-        [("reply-changed", "after step 1 (inb 0x64)")],
-        [("reply-changed", "after step 2 (inb 0x61)")],
-    )
+@pytest.mark.parametrize("label", LABELS)
+async def test_a_modelled_board_takes_registers_and_devices(label: str) -> None:
+    steps = [
+        "outl 0xcf8 0x80000000", "inl 0xcfc", "outl 0xcf8 0x80000058", "outb 0xcfd 0x30", "inl 0xcfc",
+        '{"execute": "device_add", "arguments": {"driver": "edu", "id": "e"}}', "device_del nobody",
+    ]  # fmt: skip
+    argv = ["-M", "pc", "-nodefaults"]
+    report = await replay(argv, needs(label, "x86_64"), steps, board=board_from_argv)
+    assert report.verdict == "same", report.changes
 
 
 async def test_a_refusal_of_either_qemu(tmp_path: Path) -> None:

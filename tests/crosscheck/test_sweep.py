@@ -26,11 +26,11 @@ GRID = """
 argv = "-M {machine} {more}"
 
 [axes]
-machine = ["none", "pc"]
+machine = ["none", "x-remote"]
 more = ["", "-m 1G -name 'a b'"]
 
 [[exclude]]
-machine = "pc"
+machine = "x-remote"
 more = ""
 """
 
@@ -39,7 +39,7 @@ def test_combinations_in_order_without_the_excluded() -> None:
     assert [case.argv for case in Grid.read(GRID, "g").cases()] == [
         ("-M", "none"),
         ("-M", "none", "-m", "1G", "-name", "a b"),
-        ("-M", "pc", "-m", "1G", "-name", "a b"),
+        ("-M", "x-remote", "-m", "1G", "-name", "a b"),
     ]
 
 
@@ -190,7 +190,7 @@ def test_an_axis_can_be_asked_of_each_qemu(tmp_path: Path, capsys: pytest.Captur
     assert main(words) == 0
     report = json.loads(capsys.readouterr().out)
     jsonschema.validate(report, SWEEP_SCHEMA)
-    assert [outcome["argv"] for outcome in report["outcomes"]] == [["-M", "pc"]]
+    assert [outcome["argv"] for outcome in report["outcomes"]] == [["-M", "x-remote"]]
     assert report["views"]["info mtree -f -d -o"] == {"agreed": 1, "all": 1}
     with pytest.raises(UsageError, match="needs a list of strings, or"):
         Grid.read('argv = "{a}"\n[axes]\na = { ask = "cpus" }\n', "g")

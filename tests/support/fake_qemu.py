@@ -47,7 +47,7 @@ QMP = {
     "query-status": {"status": "prelaunch", "running": False, "singlestep": False},
     "query-kvm": {"enabled": False, "present": False},
     "query-target": {"arch": "x86_64"},
-    "query-machines": [{"name": "none", "cpu-max": 1}, {"name": "pc", "cpu-max": 255}],
+    "query-machines": [{"name": "none", "cpu-max": 1}, {"name": "x-remote", "cpu-max": 255}],
     "query-chardev": [{"label": "qshim-monitor", "filename": "unix:"}, {"label": "serial0", "filename": "vc"}],
     "query-cpus-fast": [{"cpu-index": 0, "thread-id": os.getpid()}],
     "query-block": [{"device": "d", "file": "/home/someone/disk.img"}],
