@@ -74,12 +74,20 @@ def _check(board: Board, name: str, value: str, kind: str, description: str) -> 
         choices = _KNOWN_CHOICES.get(kind) or (tuple(found[1].split("/")) if found else ())
         if choices and value not in choices:
             raise DeviceError(f"Parameter '{name}' does not accept value '{value}'")
-    elif kind.startswith("link<") and value and not value.startswith("/") and not _object(board, value):
+    elif kind.startswith("link<") and value:
+        _check_link(board, name, value, kind[5:-1])
+
+
+def _check_link(board: Board, name: str, value: str, wanted: str) -> None:
+    """An object by its path, or by the last part of it where that is one of a kind."""
+    if value.startswith("/"):
+        found = board.root.at(value)
+    else:
+        found = board.objects.child(value) or board.peripheral.child(value)
+    if found is None:
         raise DeviceError(f"Device '{value}' not found", "DeviceNotFound")
-
-
-def _object(board: Board, name: str) -> bool:
-    return board.objects.child(name) is not None or board.peripheral.child(name) is not None
+    if found.type_name != wanted and not board.descends(found.type_name, wanted):
+        raise DeviceError(f"Invalid parameter type for '{name}', expected: {wanted}")
 
 
 def _check_integer(name: str, value: str, kind: str) -> None:

@@ -56,6 +56,9 @@ def virtio_rule(device: Device, layout: Layout) -> None:
     layout.lines = tuple(
         f"vectors = {vectors} (0x{vectors:x})" if line.startswith("vectors = ") else line for line in layout.lines
     )
+    if device.text_of("rng"):
+        for child in layout.children:
+            child.layout.objects = [row for row in child.layout.objects if row[0] != "default-backend"]
     _host_memory(device, layout)
     vga = layout.region("vga.vram") is not None
     exclusive_msix(layout, vectors, _msix_bar(layout, vga))
