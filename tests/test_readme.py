@@ -65,3 +65,18 @@ def test_top_level_holds_what_the_design_names() -> None:
     ignored = {".git", *re.findall(r"^(\.?[\w.]+)/?$", (ROOT / ".gitignore").read_text(encoding="utf-8"), re.MULTILINE)}
     there = {p.name for p in ROOT.iterdir() if p.name not in ignored and not p.name.startswith(".venv")}
     assert {name for name in there if not name.endswith(".egg-info")} == allowed
+
+
+def test_known_devices_are_those_of_the_catalogue() -> None:
+    from qshim.devices.catalogue import catalogue
+
+    listed = README.partition("Device types, each where that QEMU has it: ")[2].partition("\n\n")[0]
+    named = re.findall(r"`([^`]+)`", listed)
+    known: set[str] = set()
+    for label in ("7.2", "10.0", "11.1"):
+        found = catalogue(label)
+        assert found is not None
+        mine = {name for name in found.names if "f" in (found.entry(name) or {})}
+        assert re.search(rf"\b{len(mine)}( device types)?\s+of {re.escape(label)}\b", README), (label, len(mine))
+        known |= mine
+    assert set(named) == known
