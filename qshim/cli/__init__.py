@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "snapshot": ("qshim.cli.snapshot", "write a machine's memory layout as a text for review and for goldens"),
     "diff": ("qshim.cli.diff", "what differs between two memory layouts"),
     "migrate-check": ("qshim.cli.migrate_check", "would QEMU accept a migration, as far as RAM blocks go"),
+    "check": ("qshim.cli.check", "compare the layouts of a project with its goldens, and judge the changes"),
+    "rules": ("qshim.cli.rules", "the rules of qshim check"),
     "schema": ("qshim.cli.schema", "print the JSON Schema of a document that qshim writes"),
 }
 """Subcommand -> its module and one line of help."""

@@ -62,7 +62,8 @@ def modelled(line: CommandLine, name: str, target: str, label: str) -> Vm:
     may_write: Callable[[str], str | None] = lambda path: None  # noqa: E731
     try:
         machine = build(
-            line, name, quirks, target, firmware=firmware(line.data_dirs), open_image=_image, may_write=may_write
+            line, name, quirks, target, firmware=firmware(line.data_dirs), open_image=_image, may_write=may_write,
+            unreadable=_unreadable,
         )
     except OptionError:
         raise
@@ -116,3 +117,12 @@ def _version(label: str) -> Version:
 def _image(path: str) -> bytes:
     with open(path, "rb") as stream:
         return stream.read()
+
+
+def _unreadable(path: str) -> str | None:
+    """Why a file cannot be opened, None if it can."""
+    try:
+        os.close(os.open(path, os.O_RDONLY))
+    except OSError as error:
+        return error.strerror or str(error)
+    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from qshim.qom.types import qom_types
@@ -21,7 +22,7 @@ _DEVICE, _MACHINE = ("device",), ("M", "machine")
 
 def asked(words: Sequence[str]) -> tuple[str, str, str] | None:
     """(option, value, type) of the first -device or -machine that asks for help about a type; None if none does."""
-    for option, value in zip(words, words[1:], strict=False):
+    for option, value in pairwise(words):
         name = option.lstrip("-")
         if option.startswith("-") and name in (*_DEVICE, *_MACHINE) and not value.startswith("{"):
             first, *rest = value.split(",")

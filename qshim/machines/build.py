@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 from qshim.argv import CommandLine, OptionError
@@ -46,8 +45,12 @@ def build(
     firmware: Callable[[str], bytes | None],
     open_image: Callable[[str], bytes],
     may_write: Callable[[str], str | None] = lambda path: None,
+    unreadable: Callable[[str], str | None] = lambda path: None,
 ) -> X86Machine:
     """The machine of type *name* that *line* asks for.
+
+    *firmware* and *open_image* return the bytes of files, *may_write* and *unreadable* why a file may not be
+    written or cannot be read, None if nothing is in the way.
 
     :raises MachineError, OptionError, DeviceError: QEMU does not start it, in its words.
     """
@@ -58,7 +61,7 @@ def build(
         row.split(None, 1)[0] == name and "(deprecated)" in row for row in help_text.splitlines()[1:] if row.split()
     )
     plan = machine_plan(line)
-    check_supported(plan)
+    check_supported(plan, unreadable)
     request = Request(
         line, plan, quirks, target, name, compat_of(name), firmware, open_image, may_write,
         deprecated=deprecated,
@@ -74,13 +77,13 @@ _CHANGES = {
 }  # fmt: skip
 
 
-def check_supported(plan: MachinePlan) -> None:
-    """What would change the machine and is not modelled.
+def check_supported(plan: MachinePlan, unreadable: Callable[[str], str | None]) -> None:
+    """What would change the machine and is not modelled; *unreadable* says why a file cannot be opened.
 
     :raises OptionError: somebody asks for it.
     """
     if plan.kernel is not None:
-        reason = _unreadable(plan.kernel)
+        reason = unreadable(plan.kernel)
         if reason is not None:
             raise OptionError(f"qemu: could not open kernel file '{plan.kernel}': {reason}")
         raise OptionError(f"-kernel {plan.kernel}: {_CHANGES['kernel']}")
@@ -89,17 +92,8 @@ def check_supported(plan: MachinePlan) -> None:
             raise OptionError(f"-{option} {value}: {_CHANGES[option]}")
     for drive in plan.drives:
         path = drive.values.get("file")
-        reason = None if path is None or ":" in path else _unreadable(path)
+        reason = None if path is None or ":" in path else unreadable(path)
         if reason is not None:
             raise OptionError(f"{drive.where}: Could not open '{path}': {reason}")
         if drive.values.get("if") not in ("pflash", "none"):
             raise OptionError(f"{drive.where}: qshim has no disks; it takes if=pflash and if=none")
-
-
-def _unreadable(path: str) -> str | None:
-    """Why a file cannot be opened, None if it can."""
-    try:
-        os.close(os.open(path, os.O_RDONLY))
-    except OSError as error:
-        return error.strerror or str(error)
-    return None

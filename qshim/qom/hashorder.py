@@ -59,10 +59,8 @@ def hash_table_order(keys: Iterable[str]) -> list[str]:
     """
     shift = _MIN_SHIFT
     slots: list[str | None] = [None] * (1 << shift)
-    count = 0
-    for key in keys:
+    for count, key in enumerate(keys, 1):
         _place(slots, key, shift)
-        count += 1
         if len(slots) <= count + count // 16:
             shift = max(int(count * 1.333).bit_length(), _MIN_SHIFT)
             _grow(slots, shift)

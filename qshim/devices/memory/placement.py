@@ -44,7 +44,8 @@ class DeviceMemory:
         """
         if self.used + size > self.usable:
             raise DeviceError(
-                f"not enough space, currently 0x{self.used:x} in use of total space for memory devices 0x{self.usable:x}"
+                f"not enough space, currently 0x{self.used:x} in use of total space for memory devices "
+                f"0x{self.usable:x}"
             )
         checks = [
             (asked is not None and asked % align, f"address must be aligned to 0x{align:x} bytes"),
