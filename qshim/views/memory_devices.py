@@ -52,6 +52,7 @@ _ROWS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("size", "size: {}"), ("max-size", "max-size: {}"), ("block-size", "block-size: {}"), ("memdev", "memdev: {}"),
     ),
     "sgx-epc": (("memaddr", "memaddr: {:#x}"), ("size", "size: {}"), ("node", "node: {}"), ("memdev", "memdev: {}")),
+    "sp-mem": (("addr", "addr: {:#x}"), ("node", "node: {}"), ("size", "size: {}"), ("memdev", "memdev: {}")),
     "hv-balloon": (("memaddr", "memaddr: {:#x}"), ("max-size", "max-size: {}"), ("memdev", "memdev: {}")),
 }  # fmt: skip
 """Lines of a memory device by its type; one whose member is missing is left out."""

@@ -26,12 +26,11 @@ class Pxb(CatalogueFunction):
             kind = "PCIe" if bus.express else "PCI"
             raise DeviceError(f"{self.type_name} devices cannot reside on a {kind} bus")
         self.bus_number = self.number_of("bus_nr")
-        for other in self.board.pci_buses:
-            if isinstance(other, PciBus) and other.root_number == self.bus_number:
+        if not bus.is_root or bus.expander is not None:
+            raise DeviceError("PXB devices can be attached only to root bus")
+        for other in bus.children_buses:
+            if other.number == self.bus_number:
                 raise DeviceError(f"Bus {self.bus_number} is already in use")
-
-    def _bypasses(self) -> bool:
-        return self.is_on("bypass_iommu")
 
     def prepare(self, layout: Layout) -> None:
         """The host, its bus and the bridge on it are made here."""

@@ -10,7 +10,7 @@ from qshim.devices.memory.placement import Taken
 from qshim.devices.qdev import Device
 from qshim.memory import MemoryRegion
 
-__all__ = ["Dimm", "NvDimm"]
+__all__ = ["Dimm", "NvDimm", "SpMem"]
 
 MIN_LABEL = 128 << 10
 
@@ -183,3 +183,42 @@ class NvDimm(Dimm):
         alias = self.board.alias("nvdimm-memory", backend, 0, self.visible_size(backend), self)
         alias.set_nonvolatile(True)
         return alias
+
+
+class SpMem(Dimm):
+    """An sp-mem (11.1): memory that firmware describes as specific-purpose; no slot, no name for its block."""
+
+    kind = "sp-mem"
+
+    def realize(self) -> None:
+        """Check node and backend, and show it."""
+        board, name, memory = self.board, self.memdev, self.board.device_memory
+        if not name:
+            raise DeviceError("'memdev' property must be set")
+        nodes = board.numa_nodes or int(memory is not None)
+        backend, region = board.backends[name], board.backend_regions[name]
+        if board.takes_dimms:
+            if self.node >= nodes:
+                raise DeviceError(f"'node' property value {self.node} exceeds the number of NUMA nodes ({nodes})")
+            if backend.mapped:
+                raise DeviceError(f"memory backend '{name}' is already in use")
+        if board.takes_dimms and memory is not None:
+            at = memory.place(self.number_of("addr") or None, region.align, region.size, self.kind)
+            self.taken = memory.take(at, region, self.id)
+        self.region = region
+        backend.mapped = True
+
+    def unrealize(self) -> None:
+        """Give addresses and backend back."""
+        if self.taken is not None and self.board.device_memory is not None:
+            self.board.device_memory.release(self.taken)
+            self.taken = None
+        if self.region is not None:
+            self.board.backends[self.memdev].mapped = False
+            self.region = None
+
+    def told(self) -> dict[str, object]:
+        """Its entry in query-memory-devices."""
+        data: dict[str, object] = {"id": self.id} if self.id is not None else {}
+        data |= {"addr": self.addr, "node": self.node, "memdev": f"/objects/{self.memdev}", "size": self.size}
+        return {"type": self.kind, "data": data}

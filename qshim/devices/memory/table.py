@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from qshim.devices.board import Board
-from qshim.devices.memory.dimm import Dimm, NvDimm
+from qshim.devices.memory.dimm import Dimm, NvDimm, SpMem
 from qshim.devices.qdev import Device
 
 __all__ = ["memory_device"]
 
-_CLASSES: Mapping[str, type[Dimm]] = {"pc-dimm": Dimm, "nvdimm": NvDimm}
+_CLASSES: Mapping[str, type[Dimm]] = {"pc-dimm": Dimm, "nvdimm": NvDimm, "sp-mem": SpMem}
 
 
 def memory_device(board: Board, driver: str, name: str | None, properties: Mapping[str, str]) -> Device | None:
