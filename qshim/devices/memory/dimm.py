@@ -193,15 +193,14 @@ class SpMem(Dimm):
     def realize(self) -> None:
         """Check node and backend, and show it."""
         board, name, memory = self.board, self.memdev, self.board.device_memory
-        if not name:
-            raise DeviceError("'memdev' property must be set")
         nodes = board.numa_nodes or int(memory is not None)
+        if board.takes_dimms and self.node >= nodes:
+            raise DeviceError(f"'node' property value {self.node} exceeds the number of NUMA nodes ({nodes})")
+        if not name:
+            raise DeviceError(f"'memdev' property {'must be set' if board.takes_dimms else 'is required'}")
         backend, region = board.backends[name], board.backend_regions[name]
-        if board.takes_dimms:
-            if self.node >= nodes:
-                raise DeviceError(f"'node' property value {self.node} exceeds the number of NUMA nodes ({nodes})")
-            if backend.mapped:
-                raise DeviceError(f"memory backend '{name}' is already in use")
+        if backend.mapped:
+            raise DeviceError(f"memory backend '{name}' is already in use")
         if board.takes_dimms and memory is not None:
             at = memory.place(self.number_of("addr") or None, region.align, region.size, self.kind)
             self.taken = memory.take(at, region, self.id)
