@@ -8,11 +8,6 @@ from qshim.argv import CommandLine, OptionError
 from qshim.argv.dialect import option_help
 from qshim.argv.plan import MachinePlan, machine_plan
 from qshim.machines.compat import compat_of
-from qshim.machines.isapc import IsaPc
-from qshim.machines.microvm import MicroVm
-from qshim.machines.none import NoneMachine
-from qshim.machines.pc import PcI440fx
-from qshim.machines.q35 import PcQ35
 from qshim.machines.x86 import Request, X86Machine
 from qshim.versions import Quirks
 
@@ -22,18 +17,32 @@ TARGETS = ("x86_64", "i386")
 
 
 def board_of(name: str) -> type[X86Machine] | None:
-    """The model of machine type *name* (no alias), None where there is none."""
+    """The model of machine type *name* (no alias), None where there is none.
+
+    Only the board that is asked for is imported: whoever starts a machine waits for it.
+    """
     if name.startswith("pc-i440fx-"):
+        from qshim.machines.pc import PcI440fx
+
         return PcI440fx
     if name.startswith("pc-q35-"):
+        from qshim.machines.q35 import PcQ35
+
         return PcQ35
     if name == "isapc":
+        from qshim.machines.isapc import IsaPc
+
         return IsaPc
     if name == "microvm":
+        from qshim.machines.microvm import MicroVm
+
         return MicroVm
     if name == "none":
+        from qshim.machines.none import NoneMachine
+
         return NoneMachine
     return None
+
 
 
 def build(
