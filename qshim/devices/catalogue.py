@@ -27,7 +27,8 @@ from qshim.qom import QomObject
 from qshim.qom.types import qom_types
 
 __all__ = [
-    "Catalogue", "CatalogueBridge", "CatalogueDevice", "CatalogueFunction", "catalogue", "create", "instantiate",
+    "Catalogue", "CatalogueBridge", "CatalogueDevice", "CatalogueFunction", "catalogue", "check_class", "create",
+    "instantiate",
 ]  # fmt: skip
 
 
@@ -304,6 +305,24 @@ def create(
     return device
 
 
+def check_class(board: Board, type_name: str) -> None:
+    """Whether the board takes a system bus device of this type at all, which QEMU looks at first.
+
+    :raises DeviceError: it does not.
+    """
+    known = catalogue(board.quirks.label)
+    entry = None if known is None else known.entry(type_name)
+    text = _failure(board, entry or {})
+    if text is not None and "dynamic sysbus" in text:
+        raise DeviceError(text.partition("\n")[0])
+
+
+def _failure(board: Board, entry: Mapping[str, Any]) -> str | None:
+    """What QEMU said to the type without properties on a board like this one; None: it started."""
+    fails: Mapping[str, str] = entry.get("fails", {})
+    return fails.get(board.family) if board.family in ("pc", "q35", "microvm") else fails.get("q35")
+
+
 def _refuse(
     board: Board, type_name: str, device_id: str | None, properties: Mapping[str, str], entry: Mapping[str, Any]
 ) -> None:
@@ -312,7 +331,7 @@ def _refuse(
     :raises DeviceError: QEMU would say so.
     """
     fails: Mapping[str, str] = entry.get("fails", {})
-    fail = fails.get(board.family) if board.family in ("pc", "q35", "microvm") else fails.get("q35")
+    fail = _failure(board, entry)
     fail = entry.get("bare", fail) if fail is None or " bus found for " in fail else fail
     if fail is None and "f" in entry:
         return

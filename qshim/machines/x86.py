@@ -9,7 +9,7 @@ from qshim.argv import CommandLine, OptionError
 from qshim.argv.opts import identifier
 from qshim.argv.plan import DevicePlan, MachinePlan
 from qshim.devices.board import Board
-from qshim.devices.catalogue import create, instantiate
+from qshim.devices.catalogue import check_class, create, instantiate
 from qshim.devices.chipset.cpu import X86Cpu
 from qshim.devices.errors import DeviceError
 from qshim.devices.memory.backends import Around, make_backend
@@ -384,6 +384,7 @@ class X86Machine:
         driver = known.named(driver, types)
         if board.completed:
             self.hotplug.check_type(driver)
+        check_class(board, driver)
         bus = find_bus(board, types, driver, known.buses[driver], bus_name)
         if board.completed:
             self.hotplug.check_place(driver, bus)
