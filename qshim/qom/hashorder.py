@@ -6,9 +6,9 @@ the index it gets, how collisions are resolved and when the table grows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-__all__ = ["hash_table_order"]
+__all__ = ["HashTable", "hash_table_order"]
 
 _MASK = 0xFFFFFFFF
 _MIN_SHIFT = 3
@@ -22,33 +22,65 @@ def _hash(key: str) -> int:
     return max(value, 2)
 
 
-def _place(slots: list[str | None], key: str, shift: int) -> None:
-    at = (_hash(key) * 11 & _MASK) % _PRIMES[shift]
-    step = 0
-    while slots[at] is not None:
-        step += 1
-        at = (at + step) & (len(slots) - 1)
-    slots[at] = key
+_GONE = ""
+"""Where a key was that has been removed; no key is empty."""
 
 
-def _grow(slots: list[str | None], shift: int) -> None:
-    """Spread the keys over a larger table in place: one that moves pushes out who sits there, who moves on."""
-    before = len(slots)
-    slots += [None] * ((1 << shift) - before)
-    settled: set[int] = set()
-    for n in range(before):
-        moving = slots[n]
-        if moving is None or n in settled:
-            continue
-        slots[n] = None
-        while moving is not None:
-            at = (_hash(moving) * 11 & _MASK) % _PRIMES[shift]
+class HashTable:
+    """Keys of a GLib hash table, in the places that its history of insertions and removals gives them."""
+
+    def __init__(self, keys: Iterable[str] = ()) -> None:
+        self._slots: list[str | None] = [None] * (1 << _MIN_SHIFT)
+        self._shift = _MIN_SHIFT
+        self._occupied = 0
+        for key in keys:
+            self.insert(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return (key for key in self._slots if key)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def insert(self, key: str) -> None:
+        """Add *key*, which is not there yet."""
+        slots = self._slots
+        at = (_hash(key) * 11 & _MASK) % _PRIMES[self._shift]
+        step, free = 0, -1
+        while (there := slots[at]) is not None:
+            if there == _GONE and free < 0:
+                free = at
+            step += 1
+            at = (at + step) & (len(slots) - 1)
+        if free >= 0:
+            slots[free] = key
+            return
+        slots[at] = key
+        self._occupied += 1
+        self._resize()
+
+    def remove(self, key: str) -> None:
+        """Take *key* out; a key that is not there is ignored."""
+        if key in self._slots:
+            self._slots[self._slots.index(key)] = _GONE
+            self._resize()
+
+    def _resize(self) -> None:
+        size, count = len(self._slots), len(self)
+        sparse = size > count * 4 and size > 1 << _MIN_SHIFT
+        if not sparse and size > self._occupied + self._occupied // 16:
+            return
+        kept = list(self)
+        self._shift = max(int(count * 1.333).bit_length(), _MIN_SHIFT)
+        self._slots = [None] * (1 << self._shift)
+        self._occupied = count
+        for key in kept:
+            at = (_hash(key) * 11 & _MASK) % _PRIMES[self._shift]
             step = 0
-            while at in settled:
+            while self._slots[at] is not None:
                 step += 1
-                at = (at + step) & (len(slots) - 1)
-            settled.add(at)
-            slots[at], moving = moving, slots[at]
+                at = (at + step) & (len(self._slots) - 1)
+            self._slots[at] = key
 
 
 def hash_table_order(keys: Iterable[str]) -> list[str]:
@@ -57,11 +89,4 @@ def hash_table_order(keys: Iterable[str]) -> list[str]:
     >>> hash_table_order(["m0", "m1", "a", "zz", "main", "n0", "n1"])
     ['zz', 'n0', 'm0', 'n1', 'a', 'm1', 'main']
     """
-    shift = _MIN_SHIFT
-    slots: list[str | None] = [None] * (1 << shift)
-    for count, key in enumerate(keys, 1):
-        _place(slots, key, shift)
-        if len(slots) <= count + count // 16:
-            shift = max(int(count * 1.333).bit_length(), _MIN_SHIFT)
-            _grow(slots, shift)
-    return [key for key in slots if key is not None]
+    return list(HashTable(keys))

@@ -137,8 +137,10 @@ class Wish:
             arguments["bus"] = rng.choice(("b0", "b1", "b2", "pci.0", "pcie.0", *self.devices[-2:]))
         if rng.random() < 0.3:
             arguments["addr"] = rng.choice(("0", "1", "2", "5", "1f.1", "3.1", "40"))
-        if arguments["driver"] in ("pci-bridge", "nvme") and rng.random() < 0.9:
-            arguments |= {"chassis_nr": rng.randrange(1, 250)} if arguments["driver"] == "pci-bridge" else {"serial": "s"}
+        if arguments["driver"] == "pci-bridge" and rng.random() < 0.9:
+            arguments["chassis_nr"] = rng.randrange(1, 250)
+        if arguments["driver"] == "nvme" and rng.random() < 0.9:
+            arguments["serial"] = "s"
         return self._added(arguments, "p")
 
 

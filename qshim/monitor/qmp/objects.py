@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from qshim.devices.errors import DeviceError
 from qshim.devices.memory.backends import Around, check_free, make_backend
@@ -13,7 +14,7 @@ from qshim.monitor.qmp.extensions import schema_for
 from qshim.monitor.qmp.table import QMP
 from qshim.monitor.registry import CommandError
 from qshim.qom import MemoryBackend, QomObject
-from qshim.qom.hashorder import hash_table_order
+from qshim.qom.hashorder import HashTable, hash_table_order
 
 if TYPE_CHECKING:
     from qshim.memory import MemoryRegion, RAMBlock
@@ -23,6 +24,8 @@ __all__ = ["backends", "object_add", "object_del", "objects_of", "query_memdev",
 
 Arguments = Mapping[str, object]
 
+_TABLES: WeakKeyDictionary[Vm, HashTable] = WeakKeyDictionary()
+"""Keys of /objects in the order in which a machine shows them, once one has been removed."""
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9._-]*", re.ASCII)
 
 
@@ -36,6 +39,7 @@ def objects_of(vm: Vm) -> QomObject:
 
 def backends(vm: Vm) -> dict[str, MemoryBackend]:
     """The memory backends by id, in order of creation; those of a recording are read from it once."""
+    vm.build()
     if vm.backends is None:
         vm.backends = {}
         children = objects_of(vm).children
@@ -69,7 +73,8 @@ def query_memdev(vm: Vm, arguments: Arguments) -> object:
     names = list(known)
     if vm.machine_model is not None:
         # QEMU prepends each that the hash table of /objects yields
-        names = [name for name in reversed(hash_table_order(objects_of(vm).children)) if name in known]
+        table = _TABLES.get(vm) or hash_table_order(objects_of(vm).children)
+        names = [name for name in reversed(list(table)) if name in known]
     return schema_for(vm).shaped("query-memdev", [told_of(known[name]) for name in names])
 
 
@@ -99,6 +104,8 @@ def object_add(vm: Vm, arguments: Arguments) -> object:
     except DeviceError as error:
         raise CommandError(str(error), error.class_) from error
     objects.add_child(name, made)
+    if vm in _TABLES:
+        _TABLES[vm].insert(name)
     return {}
 
 
@@ -125,6 +132,8 @@ def object_del(vm: Vm, arguments: Arguments) -> object:
         raise CommandError("Cannot delete the current QMP monitor")
     elif found.type_name != "iothread":
         raise CommandError(f"object-del of {found.type_name} is not modelled by qshim")
+    # a removed key leaves a gap in the hash table, which tells from then on
+    _TABLES.setdefault(vm, HashTable(objects.children)).remove(name)
     objects.remove_child(found)
     return {}
 
