@@ -22,8 +22,8 @@ from qshim.devices.pci import PciFunction
 from qshim.errors import QshimError
 from qshim.machines.build import board_of, build
 from qshim.machines.x86 import X86Machine
-from qshim.memory import Topology
-from qshim.versions import KNOWN
+from qshim.memory import AddressSpace, FlatRange, Topology
+from qshim.versions import KNOWN, Quirks
 from qshim.views.mtree import tree, tree_text
 
 DATA = Path(__file__).parents[2] / "fixtures" / "devices"
@@ -70,7 +70,10 @@ def _variant(key: str, told: Mapping[str, Any]) -> Entry:
 
 class _View(NamedTuple):
     topology: Topology
-    quirks: Any
+    quirks: Quirks
+
+    def accelerators(self, space: AddressSpace, r: FlatRange) -> tuple[str, ...]:
+        return ()
 
 
 def sections(board: Board) -> dict[str, list[str]]:

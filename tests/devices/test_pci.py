@@ -50,9 +50,8 @@ def test_no_address(text: str) -> None:
 
 
 def test_the_lowest_free_slot_is_taken(board: Board) -> None:
-    first, wanted, second, third = (
-        card(board, n, **p) for n, p in (("a", {}), ("b", {"addr": "3"}), ("c", {}), ("d", {}))
-    )
+    first, wanted = card(board, "a"), card(board, "b", addr="3")
+    second, third = card(board, "c"), card(board, "d")
     assert [c.devfn >> 3 for c in (first, wanted, second, third)] == [2, 3, 4, 5]
 
 
