@@ -19,7 +19,7 @@ def block_changes(left: Sequence[BlockRow], right: Sequence[BlockRow]) -> Iterat
         right,
         lambda b: b.name or (b.offset, b.used_length, b.max_length),
         lambda b: (b.offset, b.used_length, b.max_length),
-        lambda b: b.name == "" and (b.used_length, b.max_length),
+        lambda b: b.name or (b.used_length, b.max_length),
     )
     for a, b in pairs:
         yield from _block(a, b)
