@@ -120,6 +120,7 @@ class Vm:
         major, minor = (int(part) for part in quirks.label.split("."))
         self._topology = topology
         self._recording: Recording | None = None
+        self._make: Callable[[Vm], None] | None = None
         self._unbuilt = False
         self.quirks = quirks
         self.version = version or Version(major, minor, 0)
@@ -213,11 +214,18 @@ class Vm:
         """A recording of the same machine, which answers what this modelled one does not."""
         self._recording = recording
 
-    def build(self) -> None:
-        """Make the memory of a recorded machine now, if that was put off.
+    def put_off(self, make: Callable[[Vm], None]) -> None:
+        """*make* will make this machine when `build` is called, or when somebody first asks for it."""
+        self._make = make
 
-        :raises RecordingError: the recording contradicts itself.
+    def build(self) -> None:
+        """Make the machine now, if that was put off.
+
+        :raises QshimError: it cannot be made: a recording contradicts itself, QEMU refuses a command line.
         """
+        if self._make is not None:
+            make, self._make = self._make, None
+            make(self)
         recording = self._recording
         if recording is None or not self._unbuilt:
             return
@@ -248,6 +256,10 @@ class Vm:
         """How many CPUs there are."""
         self.build()
         return self._cpus
+
+    def hold(self, topology: Topology, cpus: int) -> None:
+        """What was put off is there: memory and *cpus* CPUs."""
+        self._topology, self._cpus = topology, cpus
 
     def count_cpus(self, number: int) -> None:
         """There are *number* CPUs now."""
@@ -297,12 +309,14 @@ class Vm:
 
         It says how the machine was then: ask the live model first. A modelled machine answers live.
         """
+        self.build()
         if command in self.answers:
             return self.answers[command]()
         return None if self._recording is None else self._recording.qmp.get(command)
 
     def recorded_text(self, command: str) -> str | None:
         """What the real QEMU printed for the HMP *command*, or None; a modelled machine prints it anew."""
+        self.build()
         if command in self.texts:
             return self.texts[command]()
         return None if self._recording is None else self._recording.text(command)
@@ -345,6 +359,7 @@ class Vm:
 
         A machine that does not run is `prelaunch` afterwards.
         """
+        self.build()
         if self.actions["reboot"] == "shutdown":
             self.shutdown(reason)
             return

@@ -35,8 +35,10 @@ _HARMLESS = frozenset({"accel", "dump-guest-core", "mem-merge", "suppress-vmdesc
 _AS_IT_IS = {"usb": "off", "graphics": "on", "hpet": "on"}
 
 
-def machine(line: CommandLine, target: str, label: str, *, later: bool = True) -> Vm:
+def machine(line: CommandLine, target: str, label: str, *, later: bool = True, put_off: bool = False) -> Vm:
     """The machine of *line*, in the state that it starts in; *later*: see `Vm.from_recording`.
+
+    *put_off*: a modelled board is made by `Vm.build`, which then says what QEMU refuses.
 
     :raises OptionError: it is not to be had.
     """
@@ -50,8 +52,7 @@ def machine(line: CommandLine, target: str, label: str, *, later: bool = True) -
 
         if is_modelled(name, target):
             _check_accelerator(line)
-            vm = modelled(line, name, target, label)
-            vm.know(_matching(line, target, label))
+            vm = modelled(line, name, target, label, later=put_off, same=lambda: _matching(line, target, label))
             if not line.stopped:
                 vm.cont()
             return vm

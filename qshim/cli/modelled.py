@@ -12,10 +12,12 @@ from qshim.errors import QshimError
 
 if TYPE_CHECKING:
     from qshim.monitor.qtest import Qtest
+    from qshim.recording.format import Recording
     from qshim.vm import Version, Vm
 
 __all__ = ["firmware", "is_modelled", "modelled"]
 
+_BOARDS, _FAMILIES = ("isapc", "microvm", "none"), ("pc-i440fx-", "pc-q35-")
 _DATA_DIRS = (
     "/usr/share/qemu", "/usr/share/seabios", "/usr/share/vgabios", "/usr/lib/ipxe/qemu", "/usr/local/share/qemu",
     "/usr/share/qemu-firmware", "/usr/share/OVMF",
@@ -25,9 +27,8 @@ _DATA_DIRS = (
 
 def is_modelled(name: str, target: str) -> bool:
     """Whether machine type *name* (no alias) is built from the command line."""
-    from qshim.machines.build import TARGETS, board_of
-
-    return target in TARGETS and board_of(name) is not None
+    # not asked of qshim.machines, which need not be there before somebody has been greeted
+    return target in ("x86_64", "i386") and (name in _BOARDS or name.startswith(_FAMILIES))
 
 
 def firmware(dirs: tuple[str, ...]) -> Callable[[str], bytes | None]:
@@ -47,32 +48,55 @@ def firmware(dirs: tuple[str, ...]) -> Callable[[str], bytes | None]:
     return read
 
 
-def modelled(line: CommandLine, name: str, target: str, label: str) -> Vm:
-    """The machine of type *name* that *line* asks for, as it starts.
+def modelled(
+    line: CommandLine,
+    name: str,
+    target: str,
+    label: str,
+    *,
+    later: bool = False,
+    same: Callable[[], Recording | None] = lambda: None,
+) -> Vm:
+    """The machine of type *name* that *line* asks for, as it starts; *later*: it is made by `Vm.build`.
+
+    *same* finds a recording of exactly this machine, for what nobody models.
 
     :raises OptionError: QEMU does not start it, in its words.
     """
+    from qshim.vm import Vm
+
+    vm = Vm(
+        None, quirks=versions.KNOWN[label], version=_version(label), target=target, machine=name, name=line.name,
+        uuid=line.uuid,
+    )  # fmt: skip
+    vm.actions.update(line.actions)
+    vm.test_clock = "qtest" in line.accelerators
+    vm.qtest = _Tester(vm)
+    vm.put_off(lambda vm: _make(vm, line, same))
+    if not later:
+        vm.build()
+    return vm
+
+
+def _make(vm: Vm, line: CommandLine, same: Callable[[], Recording | None]) -> None:
+    """Build the board of *vm*."""
     from qshim.machines.answers import answers, numa_text
     from qshim.machines.build import build
     from qshim.views.pci import pci_buses, pci_text
     from qshim.views.qtree import qtree_text
-    from qshim.vm import Vm
 
-    quirks = versions.KNOWN[label]
-    may_write: Callable[[str], str | None] = lambda path: None  # noqa: E731
+    quirks = vm.quirks
     try:
         machine = build(
-            line, name, quirks, target, firmware=firmware(line.data_dirs), open_image=_image, may_write=may_write,
+            line, vm.machine, quirks, vm.target, firmware=firmware(line.data_dirs), open_image=_image,
             unreadable=_unreadable,
         )
     except OptionError:
         raise
     except QshimError as error:
         raise OptionError(*str(error).split("\n")) from error
-    vm = Vm(
-        machine.topology, quirks=quirks, version=_version(label), target=target, machine=name, name=line.name,
-        uuid=line.uuid, cpus=machine.smp.cpus, qom=machine.board.root,
-    )  # fmt: skip
+    vm.hold(machine.topology, machine.smp.cpus)
+    vm.qom = machine.board.root
     vm.backends = machine.board.backends
     vm.answers = {**answers(machine), "query-pci": lambda: pci_buses(machine.board)}
     vm.machine_model = machine
@@ -82,11 +106,8 @@ def modelled(line: CommandLine, name: str, target: str, label: str) -> Vm:
         "info qtree": lambda: qtree_text(machine.board),
         "info pci": lambda: pci_text(pci_buses(machine.board), quirks),
     }
-    vm.actions.update(line.actions)
-    vm.test_clock = "qtest" in line.accelerators
-    vm.qtest = _Tester(vm)
     vm.on_reset = machine.reset
-    return vm
+    vm.know(same())
 
 
 class _Tester:
@@ -99,6 +120,7 @@ class _Tester:
     def __call__(self, line: str) -> str:
         """The reply to *line*."""
         if self._server is None:
+            self._vm.build()
             from qshim.monitor.qtest import Qtest
 
             self._server = Qtest(self._vm, clock=self._vm.test_clock)

@@ -78,7 +78,7 @@ def _machine(args: argparse.Namespace, line: CommandLine, label: str) -> Vm:
             raise UsageError("no machine; name one with --recording FILE, or with -M behind --")
         from qshim.cli import machines
 
-        return machines.machine(line, args.target, label)
+        return machines.machine(line, args.target, label, put_off=not line.daemonize)
     asked = (("-M", line.machine), ("-m", line.memory), ("-cpu", line.cpu), *((word, word) for word in line.layout))
     for option, value in asked:
         if value is not None:

@@ -67,9 +67,7 @@ def _run(target: str, label: str, words: Sequence[str], program: str) -> int:
         print(text, flush=True)
     for warning in line.warnings:
         print(f"{program}: {warning}", file=sys.stderr)
-    vm = machines.machine(line, target, label)
-    for said in vm.said:
-        print(f"{program}: {said}", file=sys.stderr)
+    vm = machines.machine(line, target, label, put_off=not line.daemonize)
 
     from qshim.edge.chardevs import Policy
     from qshim.edge.files import HostFiles

@@ -92,6 +92,8 @@ async def _run(vm: Vm, line: CommandLine, policy: Policy, program: str, ready: _
     except BaseException:
         await server.end()
         raise
+    for said in vm.said:
+        print(f"{program}: {said}", file=sys.stderr, flush=True)
     # what is there now stays: the collector need not look at it while somebody waits for an answer
     gc.freeze()
     await server.run()

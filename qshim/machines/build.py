@@ -13,7 +13,6 @@ from qshim.versions import Quirks
 
 __all__ = ["board_of", "build", "check_supported"]
 
-TARGETS = ("x86_64", "i386")
 
 
 def board_of(name: str) -> type[X86Machine] | None:

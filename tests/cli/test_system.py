@@ -44,6 +44,9 @@ def briefly(vm: Vm, line: CommandLine, policy: Policy, *, program: str) -> None:
     async def start() -> None:
         server = Server(vm, line, policy, program=program)
         await server.start()
+        vm.build()
+        for said in vm.said:
+            print(f"{program}: {said}", file=sys.stderr)
         server.close()
 
     if line.log_file is not None:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from qshim.argv.dialect import option_help
+from qshim.cli.modelled import is_modelled
+from qshim.machines.build import board_of
 from tests.support import oracle
 from tests.sweep.command_lines import generate
 from tests.sweep.x86 import MORE, compare
@@ -58,3 +61,11 @@ def test_random_command_lines(label: str, tmp_path: Path) -> None:
 def test_chosen_command_lines(label: str, words: str) -> None:
     outcome = compare(label, oracle.needs(label, "x86_64"), words.split())
     assert outcome.same, "\n".join([outcome.what, *outcome.diff])
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_what_is_modelled_has_a_board(label: str) -> None:
+    for row in option_help(label, "x86_64")["-M help"][1].splitlines()[1:]:
+        name = row.split()[0]
+        if "(alias of" not in row:
+            assert is_modelled(name, "x86_64") == (board_of(name) is not None), name

@@ -167,18 +167,19 @@ def compare(label: str, binary: str, args: Sequence[str], more: Sequence[str] = 
             reply: Any = {"return": ask(vm, command)}
         except CommandError as error:
             reply = {"error": {"class": error.class_, "desc": str(error)}}
-        left, right = masked(theirs[command]), masked(json.loads(json.dumps(reply)))
-        if command == "x-query-ramblock" and "return" in left and "return" in right:  # type: ignore[operator]
-            left = canonical(left["return"]["human-readable-text"])  # type: ignore[index]
-            right = canonical(right["return"]["human-readable-text"])  # type: ignore[index]
-        if command == "query-memdev" and "return" in left and "return" in right:  # type: ignore[operator]
-            left, right = (sorted(json.dumps(row, sort_keys=True) for row in side["return"]) for side in (left, right))  # type: ignore[index]
-        outcome.views[command] = left == right
-        if left != right:
+        told: Any = masked(theirs[command])
+        made: Any = masked(json.loads(json.dumps(reply)))
+        if command == "x-query-ramblock" and "return" in told and "return" in made:
+            told = canonical(told["return"]["human-readable-text"])
+            made = canonical(made["return"]["human-readable-text"])
+        if command == "query-memdev" and "return" in told and "return" in made:
+            told, made = (sorted(json.dumps(row, sort_keys=True) for row in side["return"]) for side in (told, made))
+        outcome.views[command] = told == made
+        if told != made:
             outcome.same = False
             if not outcome.diff:
                 outcome.what = command
-                outcome.diff = [f"real {json.dumps(left)[:1500]}", f"ours {json.dumps(right)[:1500]}"]
+                outcome.diff = [f"real {json.dumps(told)[:1500]}", f"ours {json.dumps(made)[:1500]}"]
     return outcome
 
 

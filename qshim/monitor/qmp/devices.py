@@ -35,6 +35,7 @@ _MOST_DEVFN = 255
 
 def machine_of(vm: Vm) -> X86Machine | None:
     """The modelled machine behind *vm*; None for a recording."""
+    vm.build()
     return cast("X86Machine | None", vm.machine_model)
 
 

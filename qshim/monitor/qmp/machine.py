@@ -54,6 +54,7 @@ def recorded(vm: Vm, command: str) -> Any:
 
     :raises CommandError: with its own words where it refused, else because nobody knows.
     """
+    vm.build()
     if command in vm.answers:
         try:
             return schema_for(vm).shaped(command, vm.answers[command]())
