@@ -299,9 +299,21 @@ def create(
         raise DeviceError(f"'{type_name}' is not a valid device model name")
     if machine is None:
         check_properties(board, type_name, properties or {})
-        _refuse(board, type_name, device_id, properties or {}, entry)
+    lacking = None
+    try:
+        if machine is None:
+            _refuse(board, type_name, device_id, properties or {}, entry)
+    except DeviceError as error:
+        if "f" not in entry:
+            raise
+        lacking = error
     device = _made(board, Layout.of(entry["f"]), device_id, properties)
     device.description = entry
+    if isinstance(device, PciFunction):
+        # the address comes first
+        device.lacking = lacking
+    elif lacking is not None:
+        raise lacking
     return device
 
 

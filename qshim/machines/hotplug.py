@@ -20,6 +20,7 @@ from qshim.devices.memory.virtio import VirtioMem, VirtioPmem
 from qshim.devices.pci import PciBridge, PciBus, PciFunction
 from qshim.devices.pci.address import slot_of
 from qshim.devices.qdev import Bus, Device
+from qshim.memory import MemoryRegion
 
 if TYPE_CHECKING:
     from qshim.machines.x86 import X86Machine
@@ -113,6 +114,13 @@ class HotPlug:
         if bus.bridge is None:
             return True
         return self.machine.acpi_hotplug and not bus.bridge.hotplugged
+
+    def leave_behind(self, device: Device, error: DeviceError) -> None:
+        """What QEMU forgets to take away of a virtio function that failed with *error* (10.0, 11.1)."""
+        board = self.machine.board
+        late = isinstance(device, PciFunction) and (error is device.lacking or " busy memdev" in str(error))
+        if late and board.completed and board.quirks.pci_bridge_spaces and device.type_name.startswith("virtio-"):
+            board.space(MemoryRegion(board.topology, "virtio-pci", 0x4000, owner=device), "virtio-pci-cfg-mem-as")
 
     # --- going ---
 

@@ -407,10 +407,14 @@ class X86Machine:
         if isinstance(device, PciFunction) and isinstance(bus, PciBus):
             bus.try_slot(device, given.get("addr"))
         check_singles(board, driver)
-        if name is not None:
-            board.plug(device, bus, parent=board.peripheral, name=name)
-        else:
-            board.plug(device, bus, parent=board.peripheral_anon, name=anonymous)
+        try:
+            if name is not None:
+                board.plug(device, bus, parent=board.peripheral, name=name)
+            else:
+                board.plug(device, bus, parent=board.peripheral_anon, name=anonymous)
+        except DeviceError as error:
+            self.hotplug.leave_behind(device, error)
+            raise
         try:
             check_controller(device, isinstance(device, PciFunction) and self.hotplug.by_acpi(device.pci_bus))
         except DeviceError:

@@ -57,6 +57,8 @@ class PciFunction(Device):
         self.initial = b""
         """Configuration space as it is after a reset."""
         self.bars: dict[int, Bar] = {}
+        self.lacking: DeviceError | None = None
+        """Why it cannot be, though there is a place for it."""
         self.bus_master_container: MemoryRegion
         self.bus_master: MemoryRegion | None = None
         self.space: AddressSpace | None = None
@@ -105,6 +107,8 @@ class PciFunction(Device):
         text = self.text_of("addr")
         devfn = ANY if text in ("", "-1") else devfn_of(text, self.type_name)
         self.devfn = self.pci_bus.claim(self, devfn)
+        if self.lacking is not None:
+            raise self.lacking
         self.fill_config()
         if self.multifunction:
             self.config[HEADER] |= 0x80
