@@ -15,7 +15,7 @@ from qshim.devices.pci.function import PciFunction
 from qshim.devices.qdev import Bus, Device
 from qshim.views.pci import class_name
 
-__all__ = ["qtree_lines", "qtree_text"]
+__all__ = ["property_value", "qtree_lines", "qtree_text"]
 
 _REGISTERS = re.compile(r"bar \d|class .*, addr ")
 """Lines that follow from configuration space."""
@@ -159,3 +159,39 @@ def _bar_line(bar: Bar) -> str:
     address = (1 << 64) - 1 if bar.address is None else bar.address
     last = (address + bar.size - 1) % (1 << 64)
     return f"bar {bar.index}: {'i/o' if bar.is_io else 'mem'} at 0x{address:x} [0x{last:x}]"
+
+
+def property_value(device: Device, name: str) -> object:
+    """What qom-get answers for property *name* of *device*, as far as its values are known; None: not known."""
+    known = {
+        "realized": device.realized, "hotplugged": device.hotplugged, "hotpluggable": True,
+        "parent_bus": "" if device.bus is None else device.bus.path,
+    }  # fmt: skip
+    if name in known:
+        return known[name]
+    told = getattr(device, "told", None)
+    if told is not None and name in ("addr", "slot", "node", "size", "memdev", "memaddr") and not _is_function(device):
+        found: object = told()["data"].get(name)
+        return found
+    if _is_function(device) and name in ("addr", "legacy-addr"):
+        assert isinstance(device, PciFunction)
+        shown = f"{device.devfn >> 3:02x}.{device.devfn & 7:x}"
+        return device.devfn if name == "addr" else shown
+    for line in getattr(getattr(device, "layout", None), "lines", ()):
+        match = _ASSIGNED.fullmatch(line)
+        if match is not None and match[1] == name:
+            return _typed(_value(device, name, match[2]))
+    return None
+
+
+def _is_function(device: Device) -> bool:
+    return isinstance(device, PciFunction)
+
+
+def _typed(shown: str) -> object:
+    if shown in ("true", "false"):
+        return shown == "true"
+    if shown.startswith('"'):
+        return shown[1:-1]
+    number = re.match(r"-?\d+(?= \()", shown)
+    return int(number[0]) if number is not None else None

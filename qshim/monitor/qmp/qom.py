@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from qshim.devices.qdev import Device
 from qshim.monitor.qmp.machine import recorded
 from qshim.monitor.qmp.machineprops import MISSING, machine_property, set_machine_property
 from qshim.monitor.qmp.objects import backends, objects_of
 from qshim.monitor.qmp.table import QMP
 from qshim.monitor.registry import CommandError
 from qshim.qom import MemoryBackend, QomObject
+from qshim.qom.hashorder import hash_table_order
 from qshim.qom.types import QomTypes, qom_types
 
 if TYPE_CHECKING:
@@ -75,6 +77,13 @@ def properties_of(vm: Vm, here: QomObject) -> dict[str, str] | None:
     elif (backend := _backend(vm, here)) is not None:
         listed = _listed(vm, backend.type_name)
         own |= listed if listed is not None else _BACKEND
+    elif isinstance(here, Device):
+        listed = _listed(vm, here.type_name)
+        if listed is None:
+            return None
+        own |= {name: kind for name, kind in listed.items() if not kind.startswith("child<")}
+        ordered = hash_table_order(here.children)
+        return own | {name: f"child<{here.children[name].type_name}>" for name in ordered}
     elif here.type_name != "container":
         listed = _made_like(vm, here)
         if listed is None:
@@ -159,6 +168,12 @@ def _value(vm: Vm, here: QomObject, name: str) -> object:
         if region is not None:
             return {"container": region.container, "addr": region.addr, "priority": region.priority & 0xFFFFFFFF,
                     "size": region.size}[name]  # fmt: skip
+    if isinstance(here, Device) and name in (properties_of(vm, here) or ()):
+        from qshim.views.qtree import property_value
+
+        found = property_value(here, name)
+        if found is not None:
+            return found
     backend = _backend(vm, here)
     if backend is not None and name in _BACKEND:
         return {
