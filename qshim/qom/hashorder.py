@@ -70,17 +70,29 @@ class HashTable:
         sparse = size > count * 4 and size > 1 << _MIN_SHIFT
         if not sparse and size > self._occupied + self._occupied // 16:
             return
-        kept = list(self)
         self._shift = max(int(count * 1.333).bit_length(), _MIN_SHIFT)
-        self._slots = [None] * (1 << self._shift)
         self._occupied = count
-        for key in kept:
-            at = (_hash(key) * 11 & _MASK) % _PRIMES[self._shift]
-            step = 0
-            while self._slots[at] is not None:
-                step += 1
-                at = (at + step) & (len(self._slots) - 1)
-            self._slots[at] = key
+        self._relocate(1 << self._shift)
+
+    def _relocate(self, size: int) -> None:
+        """Move every key to its place among *size*, in place: one that stands there already moves on next."""
+        old = len(self._slots)
+        slots = self._slots = self._slots + [None] * max(size - old, 0)
+        moved: set[int] = set()
+        for start in range(old):
+            key = slots[start]
+            if start in moved:
+                continue
+            slots[start] = None
+            while key:
+                at = (_hash(key) * 11 & _MASK) % _PRIMES[self._shift]
+                step = 0
+                while at in moved:
+                    step += 1
+                    at = (at + step) & (size - 1)
+                moved.add(at)
+                slots[at], key = key, slots[at]
+        del slots[size:]
 
 
 def hash_table_order(keys: Iterable[str]) -> list[str]:

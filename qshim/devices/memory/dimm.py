@@ -80,7 +80,6 @@ class Dimm(Device):
         self.slot = slot
         assert memory is not None
         backend_region = board.backend_regions[name]
-        self._check_backend(name)
         size = self.visible_size(backend_region)
         asked = self.number_of("addr") or None
         self.place_at = memory.place(asked, backend_region.align, size)
