@@ -57,11 +57,14 @@ def _place_of(machine: X86Machine, index: int) -> dict[str, int]:
 def _cpus_fast(machine: X86Machine) -> list[dict[str, object]]:
     """query-cpus-fast, without thread ids."""
     rows = []
-    for cpu in _present(machine):
+    # as they came
+    for cpu in [device for device in machine.board.devices if isinstance(device, X86Cpu)]:
         row: dict[str, object] = {"cpu-index": cpu.index, "qom-path": cpu.path, "thread-id": 0}
         if machine.has_cpu_places:
             row["props"] = _place_of(machine, cpu.index)
         row["target"] = machine.request.target
+        if machine.quirks.cpus_show_model:
+            row["qom-type"] = cpu.type_name
         rows.append(row)
     return rows
 

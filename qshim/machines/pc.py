@@ -104,10 +104,16 @@ class PcI440fx(Pc):
         device.layout.children.sort(key=lambda child: child.addr or 0)
         if not self.has_acpi:
             device.layout.children = [child for child in device.layout.children if child.name != "pm"]
+        if self.quirks.south_bridge_children:
+            device.properties |= {name: "off" for name, on in (
+                ("smm-enabled", self.options.on("smm", True)), ("has-acpi", self.has_acpi),
+            ) if not on}  # fmt: skip
         return self.board.plug(device, bus)
 
     def make_eeproms(self, pm: Device) -> None:
         """SMBus EEPROMs."""
+        if not self.options.on("smm", True):
+            pm.properties["smm-enabled"] = "off"
         i2c = next((bus for bus in pm.buses if bus.name == "i2c"), None)
         for number in range(EEPROMS):
             self.make_device("smbus-eeprom", i2c, {"address": str(0x50 + number)})

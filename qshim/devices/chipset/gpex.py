@@ -58,6 +58,7 @@ class GpexHost(CatalogueDevice):
         self.build()
         for function in bus.slots.values():
             # it answers through ECAM alone, where nobody recorded it
+            function.config[:] = bytes(len(function.config))
             function.config[0:4] = (0x00081B36).to_bytes(4, "little")
             function.config[0x0A:0x0C] = (0x0600).to_bytes(2, "little")
             function.config[0x2C:0x30] = (0x11001AF4).to_bytes(4, "little")

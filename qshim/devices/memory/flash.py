@@ -9,6 +9,7 @@ from qshim.devices.board import Board
 from qshim.devices.qdev import Device
 from qshim.memory import MemoryRegion, MemoryRegionOps, MemTxAttrs
 from qshim.memory.ops import AccessSizes, Endian
+from qshim.qom.types import qom_types
 
 __all__ = ["Flash"]
 
@@ -18,6 +19,8 @@ PROGRAM, ERASE, CLEAR_STATUS, LOCK, STATUS, IDENTITY, QUERY, BUFFER = (0x10, 0x4
 CONFIRM, LOCK_BLOCK = 0xD0, 0x01
 READY, FAILED = 0x80, 0x10
 SECTOR, BLOCK, COUNT = 0x1000, 0x800, 0x7FF
+
+SECTOR = 4096
 
 
 class Flash(Device):
@@ -36,6 +39,22 @@ class Flash(Device):
         self.block: int | None = None
         """Where the block of a buffered write begins."""
         self.buffer = bytearray()
+
+    def qtree_lines(self) -> list[str]:
+        """What `info qtree` says of it."""
+        blocks = len(self.data) // SECTOR
+        at = 0 if self.region is None else self.region.addr
+        lines = [
+            f'drive = "{self.region_name.replace("system.flash", "pflash")}"', f"num-blocks = {blocks} (0x{blocks:x})",
+            f"sector-length = {SECTOR} (0x{SECTOR:x})", "width = 1 (0x1)", "device-width = 0 (0x0)",
+            "max-device-width = 0 (0x0)", "big-endian = false", "secure = false", "id0 = 0 (0x0)", "id1 = 0 (0x0)",
+            "id2 = 0 (0x0)", "id3 = 0 (0x0)", f'name = "{self.region_name}"',
+        ]  # fmt: skip
+        types = qom_types(self.board.quirks.label, "x86_64")
+        told = None if types is None else types.device_properties(self.type_name)
+        if isinstance(told, list) and any(row["name"] == "old-multiple-chip-handling" for row in told):
+            lines.append("old-multiple-chip-handling = false")
+        return [*lines, f"mmio {at:016x}/{len(self.data):016x}"]
 
     def realize(self) -> None:
         """Make the region with its contents."""

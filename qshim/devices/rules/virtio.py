@@ -162,7 +162,9 @@ def _legacy_size(device: Device, layout: Layout, kind: str, vectors: int) -> Non
     plan = layout.at(LEGACY)
     header = LEGACY_HEADER_MSIX if vectors else LEGACY_HEADER
     if kind == "virtio-net":
-        plan.size = 0x40 if flag(device, layout, "mq", False) else 0x20
+        # with several queues their greatest number is told, too
+        length = 12 if flag(device, layout, "mq", False) else 8
+        plan.size = pow2_ceil(header + length)
     elif kind == "virtio-9p":
         plan.size = pow2_ceil(header + 2 + len(device.text_of("mount_tag")))
     elif kind in CONFIG_LENGTHS:
