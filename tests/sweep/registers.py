@@ -35,11 +35,17 @@ PLAIN = ("VGA", "e1000", "e1000e", "virtio-net-pci", "virtio-scsi-pci", "qemu-xh
 BEHIND = {
     "pc": ("pci-bridge,id=br{n},chassis_nr={m}", "br{n}"),
     "q35": ("pcie-root-port,id=br{n},chassis={m},slot={m}", "br{n}"),
+    "microvm": ("pcie-root-port,id=br{n},chassis={m},slot={m}", "br{n}"),
 }
+FAMILIES = ("pc", "q35", "microvm")
+SINCE_MICROVM = 1000
+"""Sequences from this seed on are of microvm as well."""
 SIZES = (1, 2, 4)
 VIDEO = ((0x3C4, 0x0F02), (0x3C4, 0x0802), (0x3C4, 0x0804), (0x3C4, 0x0604), (0x3CE, 0x0406), (0x3CE, 0x0806),
          (0x3CE, 0x0C06), (0x3CE, 0x0006), (0x3C4, 0x0804), (0x3C4, 0x0F02))  # fmt: skip
 """Index and data of VGA registers that show video memory."""
+ECAM = 0xE0000000
+"""Of microvm, which has no ports for configuration space."""
 PAM = {"pc": 0x59, "q35": 0x90}
 SPACE_NAMES = {1: "b", 2: "w", 4: "l"}
 
@@ -65,7 +71,8 @@ class Place:
 
 def machine_words(rng: random.Random, family: str) -> list[str]:
     """Arguments of a machine with some devices."""
-    words = ["-M", family, "-nodefaults", "-m", rng.choice(("128M", "1G", "3G", "5G"))]
+    machine = "microvm,pcie=on" if family == "microvm" else family
+    words = ["-M", machine, "-nodefaults", "-m", rng.choice(("128M", "1G", "3G", "5G"))]
     for n in range(rng.randrange(4)):
         pattern, bus = BEHIND[family]
         words += ["-device", pattern.format(n=n, m=n + 1)]
@@ -93,6 +100,11 @@ def config_step(place: Place, register: int, value: int, size: int, kind: str = 
     return Step(kind, 1 << 31 | place.bus << 16 | place.devfn << 8 | register, value & (1 << 8 * size) - 1, size)
 
 
+def in_ecam(step: Step) -> int:
+    """Where the register of a configuration access is in ECAM."""
+    return ECAM | (step.address & 0xFFFF00) << 4 | step.address & 0xFF
+
+
 def _address(rng: random.Random) -> int:
     """An address that some BAR may get."""
     return rng.choice((
@@ -116,7 +128,7 @@ def steps(rng: random.Random, family: str, board: Board, count: int) -> Iterator
             yield Step("reset")
         elif roll < 0.07:
             yield config_step(place, rng.randrange(0, 256, size), 0, size, "read")
-        elif roll < 0.25:
+        elif roll < 0.25 and family != "microvm":
             yield from _chipset(rng, family)
         elif roll < 0.40:
             yield config_step(place, 0x04, rng.randrange(8), rng.choice((1, 2)))
@@ -190,14 +202,13 @@ class Ours:
     """Our board."""
 
     def __init__(self, label: str, words: list[str]) -> None:
-        family = words[1]
-        name = {"pc": f"pc-i440fx-{label}", "q35": f"pc-q35-{label}"}[family]
+        family = words[1].partition(",")[0]
+        name = {"pc": f"pc-i440fx-{label}", "q35": f"pc-q35-{label}"}.get(family, family)
+        self.ecam = family == "microvm"
         line = parse([*words, "-display", "none", "-S", "-qmp", "unix:/nonexistent/q,server=on,wait=off"], label)
         from qshim.cli.modelled import firmware
 
-        self.machine = build(
-            line, name, KNOWN[label], "x86_64", firmware=firmware(()), open_image=lambda path: b""
-        )
+        self.machine = build(line, name, KNOWN[label], "x86_64", firmware=firmware(()), open_image=lambda path: b"")
         self.board = self.machine.board
 
     def do(self, step: Step) -> int | None:
@@ -208,6 +219,10 @@ class Ours:
             write(board.io_space, step.address, step.value.to_bytes(step.size, "little"))
         elif step.kind == "write":
             write(board.memory_space, step.address, step.value.to_bytes(step.size, "little"))
+        elif self.ecam and step.kind == "read":
+            return int.from_bytes(read(board.memory_space, in_ecam(step), step.size)[0], "little")
+        elif self.ecam:
+            write(board.memory_space, in_ecam(step), step.value.to_bytes(step.size, "little"))
         else:
             write(board.io_space, 0xCF8, (step.address & ~3).to_bytes(4, "little"))
             port = 0xCFC + (step.address & 3)
@@ -229,6 +244,7 @@ class Theirs:
 
     def __init__(self, label: str, words: list[str]) -> None:
         self.machine = Machine(binaries()[label, "x86_64"], [*words, "-S", "-accel", "tcg", "-display", "none"])
+        self.ecam = words[1].startswith("microvm")
 
     def do(self, step: Step) -> int | None:
         say = self.machine.qtest
@@ -238,6 +254,10 @@ class Theirs:
             self.machine.qmp("query-status")
         elif step.kind in ("out", "write"):
             say(f"{step.kind}{SPACE_NAMES[step.size]} {step.address:#x} {step.value:#x}")
+        elif self.ecam and step.kind == "read":
+            return int(say(f"read{SPACE_NAMES[step.size]} {in_ecam(step):#x}").split()[1], 16)
+        elif self.ecam:
+            say(f"write{SPACE_NAMES[step.size]} {in_ecam(step):#x} {step.value:#x}")
         else:
             say(f"outl 0xcf8 {step.address & ~3:#x}")
             port = 0xCFC + (step.address & 3)
@@ -280,7 +300,7 @@ def differing(ours: Ours, theirs: Theirs) -> list[str]:
 def run(label: str, seed: int, count: int) -> tuple[int, int, list[str]]:
     """(steps that agree, steps made, what differs first) of sequence *seed*."""
     rng = random.Random(f"registers {seed}")
-    family = rng.choice(("pc", "q35"))
+    family = rng.choice(FAMILIES if seed >= SINCE_MICROVM else FAMILIES[:2])
     words = machine_words(rng, family)
     ours = Ours(label, words)
     theirs = Theirs(label, words)
