@@ -13,7 +13,7 @@ from qshim.layout.snapshot import Snapshot
 from qshim.layout.snapshot_text import is_snapshot, parse
 from qshim.recording.format import loads
 
-__all__ = ["of_options", "take_snapshot"]
+__all__ = ["of_options", "stored_snapshot", "take_snapshot"]
 
 _MACHINES = ("qemu:", "attach:")
 
@@ -48,6 +48,14 @@ async def take_snapshot(
         if machine.recording is None:
             raise CompareError(f"{source}: {machine.refused}")
         return Snapshot.of_recording(machine.recording)
+    return stored_snapshot(source, folder)
+
+
+def stored_snapshot(source: str, folder: str = ".") -> Snapshot:
+    """The layout in the file *source*, a snapshot or a recording, relative to *folder*.
+
+    :raises RecordingError: the file cannot be read.
+    """
     return _read(stored(source, folder), source)
 
 

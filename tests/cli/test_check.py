@@ -107,15 +107,15 @@ def test_a_golden_that_was_edited_compares_with_nothing(check: Check) -> None:
 
 def test_two_builds_that_differ_are_found(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
     from qshim.crosscheck import snapshots
+    from qshim.edge.git import stored
 
     assert check(ONE, "--update")[0] == 0
     twice = ONE + "twice = true\n"
     assert check(twice)[0] == 0
     names = itertools.cycle(["pc-dimm", "pc-devices"])
-    real = snapshots.stored
 
     def other(source: str, folder: str = ".") -> bytes:
-        return real(f"{RECORDINGS}/{next(names)}.qrec.xz", folder)
+        return stored(f"{RECORDINGS}/{next(names)}.qrec.xz", folder)
 
     monkeypatch.setattr(snapshots, "stored", other)
     status, out, _ = check(twice, "--format", "json")
@@ -125,7 +125,7 @@ def test_two_builds_that_differ_are_found(check: Check, monkeypatch: pytest.Monk
 
 def test_waivers_need_a_use_and_end(check: Check) -> None:
     config = changed(check)
-    waivers = {rule: set() for rule in rules(check(config, "--format", "json")[1])}
+    waivers = set(rules(check(config, "--format", "json")[1]))
     text = "".join(
         f'[[waiver]]\nrule = "{rule}"\nobject = "*"\nreason = "planned"\nexpires = 2999-01-01\n' for rule in waivers
     )

@@ -1,0 +1,53 @@
+"""How long `qshim check` takes over many goldens: `python -m tests.bench.check [LAYOUTS]`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+RECORDINGS = sorted((Path(__file__).parents[2] / "fixtures" / "recordings").rglob("*.qrec.xz"))
+BOARDS = ("pc-q35-10.0", "pc-i440fx-10.0", "pc-q35-8.0", "pc-i440fx-7.2")
+
+
+def project(count: int, kind: str) -> str:
+    """A config of *count* layouts, `modelled` or `recorded`."""
+    entries = []
+    for number in range(count):
+        if kind == "recorded":
+            entries.append(f'source = "{RECORDINGS[number % len(RECORDINGS)]}"')
+        else:
+            board = BOARDS[number % len(BOARDS)]
+            entries.append(f'args = "-M {board} -m {512 + number}M -device virtio-net-pci"\nqemu_version = "10.0"')
+    return "".join(f'[[layout]]\nname = "l{number}"\n{entry}\n' for number, entry in enumerate(entries))
+
+
+def seconds(folder: Path, *options: str) -> float:
+    """The time of one whole process."""
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "qshim", "check", *options], cwd=folder, timeout=300, check=False,
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 0
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Print a line for each kind."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 60
+    for kind in ("modelled", "recorded"):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "qshim.toml").write_text(project(count, kind), encoding="utf-8")
+            seconds(folder, "--update")
+            times = sorted(seconds(folder) for _ in range(3))
+            cores = len(os.sched_getaffinity(0))
+            print(f"{count} {kind} layouts: {times[0]:.2f} s best, {times[-1]:.2f} s worst of 3, {cores} cores")
+
+
+if __name__ == "__main__":
+    main()
