@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from qshim.monitor.qmp.extensions import schema_for
 from qshim.monitor.qmp.machine import recorded, types_of
@@ -13,6 +13,7 @@ from qshim.monitor.qmp.table import QMP
 from qshim.monitor.registry import CommandError
 
 if TYPE_CHECKING:
+    from qshim.machines.x86 import X86Machine
     from qshim.vm import Vm
 
 __all__ = ["query_acpi_ospm_status"]
@@ -27,11 +28,16 @@ def query_acpi_ospm_status(vm: Vm, arguments: Mapping[str, object]) -> object:
     if vm.machine == "none":
         reply = schema_for(vm).idle["query-acpi-ospm-status"]
         raise CommandError(reply["error"]["desc"])
-    if vm.recording is None or not types_of(vm) & _PC_POWER:
-        raise CommandError("query-acpi-ospm-status is not modelled by qshim for this machine")
-    argv = vm.recording.argv
-    memory = [word for option, word in pairwise(argv) if option in ("-m", "--m")]
-    slots = max((int(found[1]) for word in memory if (found := _SLOTS.search(word))), default=0)
+    if vm.machine_model is not None:
+        machine = cast("X86Machine", vm.machine_model)
+        if machine.family not in ("pc", "q35") or not machine.has_acpi:
+            raise CommandError("query-acpi-ospm-status is not modelled by qshim for this machine")
+        slots = machine.board.slots
+    else:
+        if vm.recording is None or not types_of(vm) & _PC_POWER:
+            raise CommandError("query-acpi-ospm-status is not modelled by qshim for this machine")
+        memory = [word for option, word in pairwise(vm.recording.argv) if option in ("-m", "--m")]
+        slots = max((int(found[1]) for word in memory if (found := _SLOTS.search(word))), default=0)
     plugged = {each["data"]["slot"]: each["data"].get("id") for each in recorded(vm, "query-memory-devices")
                if "slot" in each["data"]}  # fmt: skip
     rows: list[dict[str, object]] = []
@@ -42,5 +48,9 @@ def query_acpi_ospm_status(vm: Vm, arguments: Mapping[str, object]) -> object:
             rows[-1]["device"] = device
     if vm.quirks.ospm_lists_cpus:
         places = recorded(vm, "query-hotpluggable-cpus")
-        rows += [{"slot": str(i), "slot-type": "CPU", "source": 0, "status": 0} for i in range(len(places))]
+        for i, place in enumerate(reversed(places)):
+            rows.append({"slot": str(i), "slot-type": "CPU", "source": 0, "status": 0})
+            path = str(place.get("qom-path", ""))
+            if path.startswith("/machine/peripheral/"):
+                rows[-1]["device"] = path.rpartition("/")[2]
     return schema_for(vm).shaped("query-acpi-ospm-status", rows)

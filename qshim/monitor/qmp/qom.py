@@ -168,6 +168,8 @@ def _value(vm: Vm, here: QomObject, name: str) -> object:
         if region is not None:
             return {"container": region.container, "addr": region.addr, "priority": region.priority & 0xFFFFFFFF,
                     "size": region.size}[name]  # fmt: skip
+    if (told := getattr(here, "told", None)) is not None and name in (data := told()["data"]) and name != "id":
+        return data[name]
     if isinstance(here, Device) and name in (properties_of(vm, here) or ()):
         from qshim.views.qtree import property_value
 
@@ -237,6 +239,11 @@ def qom_set(vm: Vm, arguments: Arguments) -> object:
             raise CommandError("cannot change property value")
         if name == "size":
             raise CommandError(f"cannot change property {name} of {backend.type_name} ")
+    if name == "requested-size":
+        from qshim.monitor.qmp.devices import set_requested_size
+
+        if set_requested_size(here, value):
+            return {}
     if here.path == "/machine" and name in (_listed(vm, here.type_name) or {}):
         if set_machine_property(vm, name, value):
             return {}
