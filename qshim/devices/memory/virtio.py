@@ -67,13 +67,13 @@ class _VirtioMemoryDevice(CatalogueFunction):
     def check(self) -> None:
         """Find a place before anything is made."""
         super().check()
-        self._memory, region, self._at = self._place()
-        if self.board.backends[self.memdev].mapped:
-            raise DeviceError(self.busy.format(self.memdev))
-        self.check_own(region)
+        self._memory, _, self._at = self._place()
 
     def make(self) -> None:
         """The function, and its memory."""
+        if self.board.backends[self.memdev].mapped:
+            raise DeviceError(self.busy.format(self.memdev))
+        self.check_own(self.board.backend_regions[self.memdev])
         super().make()
         board = self.board
         region = board.backend_regions[self.memdev]
