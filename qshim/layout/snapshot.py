@@ -65,7 +65,7 @@ class Snapshot:
 
         :raises RecordingError: a text is missing or cannot be read.
         """
-        layout = Layout.of_recording(recording)
+        layout = Layout.of_recording(recording, dispatch=False)
         backends = recording.qmp.get("query-memdev")
         known = {str(b["id"]): b for b in backends if "id" in b} if isinstance(backends, list) else {}
         argv = recording.argv[1:] if recording.argv else None

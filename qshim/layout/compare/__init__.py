@@ -40,8 +40,8 @@ class Layout:
         return cls(tree(vm, owner=True, disabled=True), flat(vm, owner=True, dispatch=True), blocks(vm))
 
     @classmethod
-    def of_recording(cls, recording: Recording) -> Layout:
-        """What the real QEMU printed, read but not rebuilt.
+    def of_recording(cls, recording: Recording, *, dispatch: bool = True) -> Layout:
+        """What the real QEMU printed, read but not rebuilt; *dispatch* False leaves out that part, the largest.
 
         :raises RecordingError: a text is missing or cannot be read.
         """
@@ -56,7 +56,7 @@ class Layout:
             raise RecordingError(f"the recording of {recording.label} lacks {', '.join(missing)}: record it again")
         return cls(
             parse_tree(texts[tree_command], disabled=True, name=tree_command),
-            parse_flat(texts[flat_command], kvm=recording.kvm, name=flat_command),
+            parse_flat(texts[flat_command], kvm=recording.kvm, dispatch=dispatch, name=flat_command),
             parse_blocks(texts[RAMBLOCK_COMMAND], name=RAMBLOCK_COMMAND),
         )
 

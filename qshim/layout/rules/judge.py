@@ -29,8 +29,8 @@ def judge(
     :param severities: the project's own severities; `off` leaves a rule out.
     """
     limits = limits or Limits()
-    seen = list(look(after, limits))
-    if before is not None:
+    seen = [] if before is after else list(look(after, limits))
+    if before is not None and before is not after:
         known = {(s.rule, s.object) for s in look(before, limits)}
         seen = [*changed(before, after), *(s for s in seen if (s.rule, s.object) not in known)]
     for assertion in assertions:
