@@ -22,6 +22,9 @@ PLANE_WRITE, MEMORY_MODE, MISCELLANEOUS = 2, 4, 6
 ALL_PLANES, CHAIN_4 = 0x0F, 0x08
 WINDOWS = ((0xA0000, 0x20000), (0xA0000, 0x10000), (0xB0000, 0x8000), (0xB8000, 0x8000))
 """Where memory shows, by bits 3:2 of the miscellaneous register."""
+VBE_PORTS, VBE_REMAPPED = "vbe[0]", "bochs dispi interface[0]"
+VBE_IDS, VBE_BPP, VBE_ENABLE, VBE_BANK, VBE_REGISTERS = 0, 3, 4, 5, 10
+VBE_ENABLED, GRAPHICS_MAP_1 = 0x01, 0x05
 FIRST_PORT, PORTS, REMAPPED = 0x3C0, "vga[2]", "vga ioports remapped[0]"
 
 
@@ -43,8 +46,68 @@ class _Legacy:
                     read=self.port_read, write=self.port_write, endian=Endian.LITTLE, impl=AccessSizes(1, 1)
                 )
 
+        self.vbe_index = 0
+        for name, write in ((VBE_PORTS, self.vbe_port_write), (VBE_REMAPPED, self.vbe_memory_write)):
+            plan = layout.region(name)
+            if plan is not None:
+                sizes = AccessSizes(2, 2, unaligned=True)
+                plan.ops = MemoryRegionOps(
+                    read=self.vbe_read, write=write, endian=Endian.LITTLE, valid=sizes, impl=sizes
+                )
+
+    # --- Bochs display interface ---
+
+    def vbe_read(self, offset: int, size: int, attrs: MemTxAttrs) -> int:
+        """A register; where it is read does not matter to memory."""
+        return self.vbe[self.vbe_index] if self.vbe_index < VBE_REGISTERS else 0
+
+    def vbe_port_write(self, offset: int, value: int, size: int, attrs: MemTxAttrs) -> None:
+        """Port 0 chooses, 1 and 2 write."""
+        if offset == 0:
+            self.vbe_index = value
+        else:
+            self.vbe_write(self.vbe_index, value)
+
+    def vbe_memory_write(self, offset: int, value: int, size: int, attrs: MemTxAttrs) -> None:
+        """All registers side by side."""
+        self.vbe_write(offset // 2, value)
+
+    def vbe_write(self, index: int, value: int) -> None:
+        """Enabling takes over sequencer and graphics registers; the bank is where window 1 begins."""
+        if not VBE_IDS < index < VBE_REGISTERS:
+            return
+        if index == VBE_BANK:
+            value &= (self.made["vga.vram[0]"].size >> 16) - 1
+            self.bank = value << 16
+        elif index == VBE_ENABLE:
+            if value & VBE_ENABLED and not self.vbe[VBE_ENABLE] & VBE_ENABLED:
+                self.vbe[VBE_ENABLE] |= VBE_ENABLED
+                self.vbe_takes_over()
+            else:
+                self.bank = 0
+        self.vbe[index] = value
+        if index in (VBE_BANK, VBE_ENABLE):
+            self.show()
+        else:
+            self.vbe_takes_over()
+
+    def vbe_takes_over(self) -> None:
+        """Graphics in window 1, chain 4, all planes (except with 4 bits for each pixel)."""
+        if not self.vbe[VBE_ENABLE] & VBE_ENABLED:
+            return
+        misc = self.graphics[MISCELLANEOUS]
+        self.graphics[MISCELLANEOUS] = misc & ~0x0C | GRAPHICS_MAP_1
+        if self.vbe[VBE_BPP] != 4:
+            self.vbe_sequencer[MEMORY_MODE] |= CHAIN_4
+            self.vbe_sequencer[PLANE_WRITE] |= ALL_PLANES
+
+    # --- VGA ---
+
     def clear(self) -> None:
         """All registers are 0."""
+        self.vbe = [0] * VBE_REGISTERS
+        self.vbe_sequencer = bytearray(8)
+        self.bank = 0
         self.index = {SEQUENCER_INDEX: 0, GRAPHICS_INDEX: 0}
         self.sequencer, self.graphics = bytearray(8), bytearray(16)
 
@@ -71,6 +134,7 @@ class _Legacy:
         elif port == GRAPHICS_DATA:
             number = self.index[GRAPHICS_INDEX]
             self.graphics[number] = value & GRAPHICS_MASKS[number]
+            self.vbe_takes_over()
             self.show()
 
     def legacy_memory(self) -> MemoryRegion:
@@ -83,11 +147,14 @@ class _Legacy:
             if self.chain4 is not None:
                 self.drop_region(self.chain4)
                 self.chain4 = None
-            every = self.sequencer[PLANE_WRITE] & ALL_PLANES == ALL_PLANES
-            if not every or not self.sequencer[MEMORY_MODE] & CHAIN_4:
+            registers = self.vbe_sequencer if self.vbe[VBE_ENABLE] & VBE_ENABLED else self.sequencer
+            every = registers[PLANE_WRITE] & ALL_PLANES == ALL_PLANES
+            if not every or not registers[MEMORY_MODE] & CHAIN_4:
                 return
-            base, size = WINDOWS[self.graphics[MISCELLANEOUS] >> 2 & 3]
-            self.chain4 = self.board.alias("vga.chain4", self.made["vga.vram[0]"], 0, size, self)  # type: ignore[arg-type]
+            window = self.graphics[MISCELLANEOUS] >> 2 & 3
+            base, size = WINDOWS[window]
+            offset = self.bank if window == 1 else 0
+            self.chain4 = self.board.alias("vga.chain4", self.made["vga.vram[0]"], offset, size, self)  # type: ignore[arg-type]
             self.legacy_memory().add_subregion(self.chain4, base, 2)
 
     def drop_region(self, region: MemoryRegion) -> None:
