@@ -13,14 +13,16 @@ entry (`board`: machine to entry), each as JSON text of its own so that a reader
     entry: on (machine), with (properties), extra (arguments before it), fails (machine -> what the
     plain `-device TYPE` was refused with), bare (the same with `extra` but no properties), f (fragment,
     absent if it never started)
-    fragment: t type, r regions, o other objects [[path, type]], b buses [[name, type]] oldest first,
-      c children [[name, fragment, bus, addr]], q own lines of `info qtree`, gone properties,
-      pci {config, mask, clear: hex; bars [[index, kind, region]]; lines of `info pci`},
-      as [[name, root region]], blk RAM blocks [[name, region, bytes]] by age ("*" is the device's
-      path), un gpio lines that appear below /machine/unattached [[name, type]]; a child called #N/NAME hangs below bus
-      N; one whose name begins with @ and a region with own: none hang there, too
+    fragment: t type, r regions, o other objects [[path, type]] or [[name, type, count]],
+      b buses [[name, type, lines of `info qtree`...]] oldest first, c children [[name, fragment, bus,
+      addr]], q own lines of `info qtree`, pci {config, mask, clear: hex; size of configuration space;
+      bars [[index, type bits, size]]; lines of `info pci`}, as [[name, root region]], blk RAM blocks
+      [[name, region, bytes]] by age ("*" is the device's path), un gpio lines that appear below
+      /machine/unattached [[name, type]]; a child called #N/NAME hangs below bus N; one whose name
+      begins with @ and a region with own: none hang below /machine/unattached. `dut` is the
+      device's id; `{id}` in names of buses stands for it.
     region: {n name, s size, k io|container|ram|rom|romd|iommu|alias, at [container, addr, prio],
-      off: disabled, to: [target, offset], pl: from a port list, own: owner is no device}
+      off: disabled, to: [target, offset], pl: from a port list, own: none without an owner}
     references: `X[0]` a region of this device, `c/X[0]` of its child c, `../X[0]` of its parent,
       `@NAME` one outside (`@system`, `@io`, `@pci`), `@barN` behind a BAR.
 """
