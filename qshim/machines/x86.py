@@ -412,8 +412,8 @@ class X86Machine:
                 board.plug(device, bus, parent=board.peripheral, name=name)
             else:
                 board.plug(device, bus, parent=board.peripheral_anon, name=anonymous)
-        except DeviceError as error:
-            self.hotplug.leave_behind(device, error)
+        except DeviceError as refusal:
+            self.hotplug.leave_behind(device, refusal)
             raise
         try:
             check_controller(device, isinstance(device, PciFunction) and self.hotplug.by_acpi(device.pci_bus))
