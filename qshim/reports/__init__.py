@@ -16,6 +16,7 @@ FORMATS = {
     "markdown": "for comments on a change request",
     "junit": "XML that CI servers show as tests",
     "github": "annotations of GitHub Actions",
+    "gitlab": "GitLab's code quality report",
     "sarif": "SARIF 2.1.0 for code scanning",
     "html": "one page with both memory maps next to each other",
 }

@@ -83,6 +83,16 @@ def test_sarif_rules_results_and_invocation() -> None:
     assert failed["results"] == []
 
 
+def test_gitlab_entries_have_what_it_needs() -> None:
+    entries = json.loads(rendered(DIFFERS, "gitlab"))
+    assert [entry["check_name"] for entry in entries] == ["region-moved", "block-removed", "text-differs"]
+    assert {entry["severity"] for entry in entries} == {"critical"}
+    assert len({entry["fingerprint"] for entry in entries}) == 3
+    assert entries[0]["location"] == {"path": "qshim", "lines": {"begin": 1}}
+    assert json.loads(rendered(SAME, "gitlab")) == []
+    assert json.loads(rendered(REFUSED, "gitlab"))[0]["severity"] == "blocker"
+
+
 def test_markdown_cells_stay_cells() -> None:
     row = next(line for line in rendered(DIFFERS, "markdown").splitlines() if "moved from" in line)
     assert len(re.findall(r"(?<!\\)\|", row)) == 4
