@@ -79,7 +79,9 @@ def build_regions(device: Device, layout: Layout) -> dict[str, MemoryRegion]:
         if not plan.enabled:
             region.set_enabled(False)
         if plan.container is not None and plan.bar is None:
-            container = made.get(plan.container) or outside(device, plan.container)
+            # ports that nobody owns are those of the ISA bus, whatever bus the device is on
+            shared = board.ports if plan.container == "@io" and not plan.owned else None
+            container = shared or made.get(plan.container) or outside(device, plan.container)
             container.add_subregion(region, plan.addr, plan.priority)
     return made
 

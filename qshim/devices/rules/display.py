@@ -35,6 +35,7 @@ def vga_rule(device: Device, layout: Layout) -> None:
         layout.drop("qemu extended regs")
     if not flag(device, layout, "edid"):
         layout.drop("edid")
+        _no_resolution(device, layout)
 
 
 def bochs_rule(device: Device, layout: Layout) -> None:
@@ -48,6 +49,17 @@ def bochs_rule(device: Device, layout: Layout) -> None:
     layout.at("bochs-display-vram").size = pow2_ceil(amount)
     if not flag(device, layout, "edid"):
         layout.drop("edid")
+        _no_resolution(device, layout)
+
+
+def _no_resolution(device: Device, layout: Layout) -> None:
+    """Without EDID nothing is preferred."""
+    if layout.type_name.startswith("virtio"):
+        return
+    unset = tuple(f"{name} = " for name in ("xres", "yres") if not device.text_of(name))
+    layout.lines = tuple(
+        f"{line.partition(' = ')[0]} = 0 (0x0)" if unset and line.startswith(unset) else line for line in layout.lines
+    )
 
 
 def cirrus_rule(device: Device, layout: Layout) -> None:
