@@ -95,7 +95,9 @@ class Snapshot:
         }  # fmt: skip
         blocks, notes = [], []
         for block in vm.topology.ram.blocks:
-            readonly = block.region is not None and block.region.readonly
+            # 7.2 does not tell, and a layout is the same text whoever takes it
+            tells = vm.quirks.ramblock_shows_host
+            readonly = (block.region is not None and block.region.readonly) if tells else None
             row = BlockRow(
                 block.idstr, block.page_size, block.offset, block.used_length, block.max_length, None, readonly
             )

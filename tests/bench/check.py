@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -25,15 +26,16 @@ def project(count: int, kind: str) -> str:
     return "".join(f'[[layout]]\nname = "l{number}"\n{entry}\n' for number, entry in enumerate(entries))
 
 
-def seconds(folder: Path, *options: str) -> float:
-    """The time of one whole process."""
-    start = time.perf_counter()
+def seconds(folder: Path, *options: str) -> tuple[float, float]:
+    """Elapsed time and CPU time of one whole process."""
+    start, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-m", "qshim", "check", *options], cwd=folder, timeout=300, check=False,
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == 0
-    return time.perf_counter() - start
+    elapsed, now = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return elapsed, now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
 
 
 def main() -> None:
@@ -45,8 +47,11 @@ def main() -> None:
             (folder / "qshim.toml").write_text(project(count, kind), encoding="utf-8")
             seconds(folder, "--update")
             times = sorted(seconds(folder) for _ in range(3))
-            cores = len(os.sched_getaffinity(0))
-            print(f"{count} {kind} layouts: {times[0]:.2f} s best, {times[-1]:.2f} s worst of 3, {cores} cores")
+            cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
+            print(
+                f"{count} {kind} layouts, best of 3: {times[0][0]:.2f} s, of which {times[0][1]:.2f} s CPU; "
+                f"{cores} cores, load {load:.1f}"
+            )
 
 
 if __name__ == "__main__":

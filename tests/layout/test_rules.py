@@ -213,6 +213,13 @@ def test_what_comes_has_a_rule_for_what_goes() -> None:
         assert {r for r in RULES if r.endswith(one) and r.replace(one, other) not in RULES} == set()
 
 
+def test_addresses_that_follow_from_another_block_are_not_told() -> None:
+    machine = Planted("10.0/pc-dimm")
+    dropped_block(machine)
+    machine.block("pc.bios", offset=1 << 40)
+    assert [f.rule for f in judge("x", machine.before, machine.after)] == ["ramblock-removed"]
+
+
 def test_severities() -> None:
     assert [s for s in SEVERITIES if at_least(s, "warning")] == ["error", "warning"]
     machine = Planted("10.0/pc-dimm")

@@ -9,6 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from qshim.cli.crosscheck import machine_from_argv
+from qshim.cli.recordings import find
+from qshim.crosscheck.snapshots import of_options
 from qshim.errors import RecordingError
 from qshim.layout.snapshot import BlockNote, Snapshot, canonical_layout
 from qshim.layout.snapshot_text import digest, is_snapshot, parse, render
@@ -111,3 +114,25 @@ def test_it_knows_what_a_migration_may_resize() -> None:
     assert told["/rom@etc/acpi/rsdp"] is True
     assert next(value for name, value in told.items() if name.endswith("vga.rom")) is False
     assert told["pc.bios"] is None
+
+
+@pytest.mark.parametrize("label", ["7.2", "10.0", "11.1"])
+@pytest.mark.parametrize("board", ["pc", "q35"])
+def test_our_own_machine_has_the_layout_of_the_recorded_one(label: str, board: str) -> None:
+    recorded = Snapshot.of_recording(find(f"{label}/x86_64/{board}"))
+    modelled = of_options(["-M", board], machine_from_argv, label, "x86_64")
+    assert modelled.layout == recorded.layout
+    for ours, theirs in zip(modelled.notes, recorded.notes, strict=True):
+        assert theirs.resizeable in (None, ours.resizeable)
+
+
+@pytest.mark.parametrize(
+    ("label", "kind", "shared"),
+    [("7.2", "memfd", True), ("10.0", "memfd", False), ("11.1", "memfd", False), ("10.0", "ram", False)],
+)
+def test_what_ignore_shared_leaves_out_depends_on_the_version(label: str, kind: str, shared: bool) -> None:
+    backend = f"memory-backend-{kind},id=m,size=128M" + (",share=on" if kind == "memfd" else "")
+    argv = ["-M", "pc,memory-backend=m", "-m", "128M", "-nodefaults", "-object", backend]
+    taken = of_options(argv, machine_from_argv, label, "x86_64")
+    (note,) = (note for row, note in zip(taken.layout.blocks, taken.notes, strict=True) if row.name == "m")
+    assert note == BlockNote(False, shared)
