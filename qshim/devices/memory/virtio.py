@@ -55,6 +55,8 @@ class _VirtioMemoryDevice(CatalogueFunction):
         name = self.memdev
         if name and name not in board.backends:
             raise DeviceError(f"Device '{name}' not found", "DeviceNotFound")
+        if not name and board.device_memory is None and board.quirks.device_memory_space:
+            raise DeviceError(board.quirks.no_device_memory)
         if not name:
             raise DeviceError("'memdev' property must be set")
         memory = board.device_memory
