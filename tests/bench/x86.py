@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tests.bench.run import Served, bare_python, served
@@ -60,9 +61,9 @@ def dimms(one: Served) -> dict[str, float]:
     took = []
     for n in range(DIMMS):
         ask(one, "object-add", qom_type="memory-backend-ram", id=f"m{n}", size=64 << 20)
-        took.append(seconds(lambda n=n: ask(one, "device_add", driver="pc-dimm", id=f"d{n}", memdev=f"m{n}")))
+        took.append(seconds(partial(ask, one, "device_add", driver="pc-dimm", id=f"d{n}", memdev=f"m{n}")))
     hmp(one, "o /w 0xcf8 0x80000090")
-    writes = [seconds(lambda value=value: hmp(one, f"o /b 0xcfc {value}")) for value in (0x30, 0x00) * 15]
+    writes = [seconds(partial(hmp, one, f"o /b 0xcfc {value}")) for value in (0x30, 0x00) * 15]
     first, last = statistics.median(took[:5]), statistics.median(took[-5:])
     return {
         "1st DIMM's device_add, ms": first * 1e3,
@@ -77,8 +78,8 @@ def dimms(one: Served) -> dict[str, float]:
 def cards(one: Served) -> dict[str, float]:
     """Network cards behind bridges, and what it costs to show them."""
     took = [
-        seconds(lambda b=b, n=n: ask(
-            one, "device_add", driver="virtio-net-pci", id=f"n{b}_{n}", bus=f"b{b}", addr=f"{n + 1:x}", romfile=""
+        seconds(partial(
+            ask, one, "device_add", driver="virtio-net-pci", id=f"n{b}_{n}", bus=f"b{b}", addr=f"{n + 1:x}", romfile=""
         ))
         for b in range(BRIDGES) for n in range(CARDS)
     ]  # fmt: skip
@@ -139,7 +140,8 @@ def main() -> None:
         a, b = (min(numbers[name] for numbers in side) for side in rounds)
         print(f"{name:40} {a:10.2f} {b:10.2f} {a / b:7.2f}")
     greeting = min(numbers["start to greeting, q35 -m 4G, ms"] for numbers in rounds[0])
-    print(f"{'python3 -c import asyncio, ms':40} {min(python):10.2f} {'':10} {greeting / min(python):7.2f}  (start / this)")
+    ratio = greeting / min(python)
+    print(f"{'python3 -c import asyncio, ms':40} {min(python):10.2f} {'':10} {ratio:7.2f}  (start / this)")
 
 
 if __name__ == "__main__":

@@ -13,12 +13,13 @@ from qshim.monitor.registry import CommandError
 from tests.support import oracle
 from tests.sweep.x86 import Real, ours
 
-WORDS = (
-    "-M q35 -m 1G,slots=2,maxmem=4G -object memory-backend-ram,id=m0,size=256M -device pc-dimm,memdev=m0,id=d0 "
-    "-device e1000,id=n0 -device VGA,id=v0,vgamem_mb=32"
-).split()
+WORDS = [
+    "-M", "q35", "-m", "1G,slots=2,maxmem=4G", "-object", "memory-backend-ram,id=m0,size=256M", "-device",
+    "pc-dimm,memdev=m0,id=d0", "-device", "e1000,id=n0", "-device", "VGA,id=v0,vgamem_mb=32",
+]  # fmt: skip
 ASKED = {
-    "/machine/peripheral/d0": ("addr", "slot", "size", "memdev", "node", "hotplugged", "realized", "parent_bus", "type"),
+    "/machine/peripheral/d0": ("addr", "slot", "size", "memdev", "node", "hotplugged", "realized", "parent_bus",
+                               "type"),
     "/machine/peripheral/n0": ("mac", "addr", "legacy-addr", "romfile", "netdev", "rombar", "romsize", "multifunction",
                                "parent_bus", "acpi-index", "extra_mac_registers", "init-vet", "nosuch"),
     "/machine/peripheral/v0": ("vgamem_mb", "edid", "xres", "global-vmstate"),

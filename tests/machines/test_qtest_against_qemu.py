@@ -18,7 +18,8 @@ import pytest
 
 from tests.support.oracle import LABELS, needs
 
-DROP_IN = [sys.executable, "-c", "import sys; from qshim.cli.system import x86_64; sys.argv[0] = 'qemu'; sys.exit(x86_64())"]
+CODE = "import sys; from qshim.cli.system import x86_64; sys.argv[0] = 'qemu'; sys.exit(x86_64())"
+DROP_IN = [sys.executable, "-c", CODE]
 CONFIG = "outl 0xcf8 0x{:x}"
 
 
@@ -114,8 +115,10 @@ class Driven:
             return self.process.wait(20)
         finally:
             self.process.kill()
-            for each in (self.test, self.monitor, *self.ports):
-                each.close()
+            for stream in (self.test, self.monitor):
+                stream.close()
+            for port in self.ports:
+                port.close()
             shutil.rmtree(self.folder)
 
 
