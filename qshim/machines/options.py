@@ -14,6 +14,10 @@ __all__ = ["MachineOptions"]
 
 _AUTO = {"on": True, "off": False, "auto": None}
 _ENUMS = {"x-south-bridge": ("PIIX3", "piix4-isa"), "smbios-entry-point-type": ("32", "64", "auto")}
+_NOT_MODELLED = {
+    "cxl-fmw": "qshim makes no fixed windows of CXL", "sgx-epc": "qshim has no SGX",
+    "confidential-guest-support": "qshim encrypts no memory",
+}
 _HANDLED = frozenset(("type", "accel", "kernel-irqchip"))
 
 
@@ -31,6 +35,11 @@ class MachineOptions:
         self.types: dict[str, str] = {row["name"]: row["type"] for row in told} if isinstance(told, list) else {}
         for key, value in self.given.items():
             self._check(type_name, key, value)
+            if key.partition(".")[0] in _NOT_MODELLED:
+                raise MachineError(f"-machine {key}={value}: {_NOT_MODELLED[key.partition('.')[0]]}")
+        encryption = self.given.get("memory-encryption")
+        if encryption is not None:
+            raise MachineError(f"No such memory encryption object '{encryption}'")
 
     def _check(self, type_name: str, key: str, value: str) -> None:
         base = key.partition(".")[0]
