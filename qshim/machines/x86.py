@@ -204,7 +204,8 @@ class X86Machine:
             # behind the objects of the command line, in front of main memory
             for monitor in request.line.monitors:
                 kind = "monitor-qmp" if monitor.control else "monitor-hmp"
-                board.objects.add_child(monitor.chardev, QomObject(kind))
+                if board.objects.child(monitor.chardev) is None:
+                    board.objects.add_child(monitor.chardev, QomObject(kind))
 
     def check_backend(self) -> None:
         """-machine memory-backend."""
