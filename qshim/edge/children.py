@@ -133,7 +133,13 @@ async def side_by_side(
                 answer, reason = await worker.ask(request, limit_seconds)
                 answers.put_nowait(Ended(number, answer, reason, clock() - begun))
         finally:
-            await worker.end()
+            # whoever stops listening now must not leave a child half ended
+            ending = asyncio.ensure_future(worker.end())
+            try:
+                await asyncio.shield(ending)
+            except asyncio.CancelledError:
+                await ending
+                raise
 
     tasks = [asyncio.create_task(work()) for _ in range(min(jobs, len(requests)))]
     try:
