@@ -5,7 +5,7 @@ Boards (qshim.machines) fill it; devices only know this.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from qshim.devices.qdev import Bus, Device
@@ -92,8 +92,6 @@ class Board:
         """The order in which properties are set: QEMU keeps them in a hash table."""
         self.legacy_cpu_hotplug = False
         """CPU hot-plug registers stay legacy ones (machine types up to 2.6)."""
-        self.on_device_deleted: Callable[[Device, str], None] = lambda device, path: None
-        """Told of a device (and the path it had) that an unplug has removed."""
         self.family = "pc"
         """Whose own devices the catalogue is asked for: pc, q35, microvm or isapc."""
         self.smram: MemoryRegion | None = None
@@ -288,7 +286,3 @@ class Board:
     def warn(self, text: str) -> None:
         """QEMU prints a warning."""
         self.said.append(f"warning: {text}")
-
-    def objects_by_id(self) -> Mapping[str, QomObject]:
-        """What -object and object-add made."""
-        return self.objects.children

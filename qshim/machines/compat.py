@@ -39,10 +39,6 @@ class Compat:
     """fw_cfg has a DMA port (since 2.5)."""
     acpi_cpu_legacy: bool = False
     """CPU hotplug has the legacy registers alone (until 2.6)."""
-    hole64_fix: bool = True
-    """x-pci-hole64-fix (since 2.11)."""
-    global_vram: bool = False
-    """vga.vram has no path in its name (until 2.12)."""
     prefer_sockets: bool = False
     """-smp N means N sockets (until 6.1)."""
     amd_hole: bool = True
@@ -51,10 +47,6 @@ class Compat:
     """With pflash, isa-bios is an alias (since 9.1, in binaries that know it)."""
     small_bios: bool = False
     """bios.bin of 128 KiB (until 1.7; seen in 7.2)."""
-    old_device_path: bool = False
-    """`0000:03.0` instead of `0000:00:03.0` (until 1.6)."""
-    resizable_tables: bool = True
-    """/rom@etc/acpi/tables may grow (since 2.3)."""
     cirrus_default: bool = False
     """The default VGA is cirrus (until 2.1)."""
     e1000_default: bool = False
@@ -65,8 +57,6 @@ class Compat:
     """A CPU without long mode is never too small (until 8.1)."""
     q35_cpus: int | None = None
     """Most CPUs of a q35, where the type says so."""
-    native_hotplug_default: bool = False
-    """PCIe ports handle hot-plug themselves (until 6.0)."""
     node_with_slots: bool = True
     """-m slots= makes a NUMA node where there is none (since 2.11)."""
     node_with_maxmem: bool = True
@@ -92,20 +82,15 @@ def compat_of(name: str) -> Compat:
         broken_reserved_end=at <= (2, 4),
         fw_cfg_dma=at >= (2, 5),
         acpi_cpu_legacy=at <= (2, 6),
-        hole64_fix=at >= (2, 11),
-        global_vram=at <= (2, 12),
         prefer_sockets=at <= (6, 1),
         amd_hole=at >= (7, 1),
         isa_bios_alias=at >= (9, 1),
         small_bios=at <= (1, 7),
-        old_device_path=at <= (1, 6),
-        resizable_tables=at >= (2, 3),
         cirrus_default=at <= (2, 1),
         e1000_default=at <= (2, 11),
         extended_tseg=0 if at <= (2, 9) else None,
         ignored_phys_bits_32=at <= (8, 1),
         q35_cpus=255 if at <= (2, 7) else 288 if at <= (8, 0) else 1024 if at <= (8, 2) else None,
-        native_hotplug_default=at <= (6, 0),
         node_with_slots=at >= (2, 11),
         node_with_maxmem=at >= (5, 1),
         numa_mem=at <= (5, 0),

@@ -41,7 +41,7 @@ class PcI440fx(Pc):
             self.make_host()
         else:
             # device memory becomes an address space after the host bridge, RAM is there before
-            self.make_memory_around_host()
+            self.make_host_and_memory()
         self.tell_host(self.host)
         bus = board.pci_buses[0]
         bridge = "piix4-isa" if self.options.text("x-south-bridge") == "piix4-isa" else "PIIX3"
@@ -80,7 +80,7 @@ class PcI440fx(Pc):
         board = self.board
         self.host = self.make_device("i440FX-pcihost", board.sysbus, parent=board.machine, name="i440fx")
 
-    def make_memory_around_host(self) -> None:
+    def make_host_and_memory(self) -> None:
         """10.0 and later: device memory becomes an address space after function 0 has its own."""
         self.make_host()
         self.make_memory()

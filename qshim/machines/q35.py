@@ -23,7 +23,6 @@ class PcQ35(Pc):
 
     hole64_size = 32 * GIB
     gpios = 27
-    has_acpi_gpios = 0
     has_floppy = False
 
     @property

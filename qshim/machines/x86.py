@@ -21,7 +21,7 @@ from qshim.machines.checks import check_controller, check_singles
 from qshim.machines.compat import Compat, compat_props
 from qshim.machines.cpu import CpuModel, cpu_model, default_model
 from qshim.machines.hotplug import Deleted, HotPlug, hot_cpu
-from qshim.machines.layouts import GIB, KIB, MIB, Layout, MachineError, up
+from qshim.machines.layouts import KIB, MIB, Layout, MachineError, up
 from qshim.machines.numa import Numa, numa_of
 from qshim.machines.options import MachineOptions
 from qshim.machines.plugging import device_types, find_bus, nic_types
@@ -519,18 +519,17 @@ class X86Machine:
             region.readonly = True
 
     has_acpi = True
-    acpi_unit = 128 * KIB
     rsdp_size = 20
 
     def acpi_tables(self) -> int:
-        """Bytes of the ACPI tables, in whole units."""
+        """Bytes of the ACPI tables, in whole units; beyond 1006 CPUs seen at 1007 and 4096 alone (x86-boards.md 4)."""
         cpus = self.smp.max_cpus
         if self.compat.small_tables:
             # a bit more than 100 bytes for each CPU on top of what every machine has (7.2)
             return up(7052 + 105 * cpus, 4 * KIB)
         if cpus <= 1006:
             return 128 * KIB
-        return up(cpus * 160, 128 * KIB) if cpus > 1006 else 128 * KIB
+        return up(cpus * 160, 128 * KIB)
 
     def tell_host(self, host: Device) -> None:
         """What the host bridge is told of RAM."""
@@ -560,7 +559,3 @@ class X86Machine:
             raise MachineError(f"unsupported amount of memory slots: {self.plan.slots}")
         if self.max_memory % 4096:
             raise MachineError("maximum memory size must by aligned to multiple of 4096 bytes")
-
-    def one_gib_slots(self) -> int:
-        """Bytes that slots reserve for alignment."""
-        return self.plan.slots * GIB if self.compat.slot_alignment else 0

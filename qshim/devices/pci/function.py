@@ -275,10 +275,6 @@ class PciFunction(Device):
         # the alias of bus mastering keeps its state until COMMAND is written next
         self.update_mappings()
 
-    def add_rom(self, region: MemoryRegion) -> None:
-        """A ROM behind its BAR."""
-        self.register_bar(ROM_SLOT, 0, region)
-
     def refuse(self, text: str) -> DeviceError:
         """An error in QEMU's words."""
         return DeviceError(text)
