@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["SPACE", "U64_MAX", "AddrRange", "hex16", "hex_0x16", "hex_plain", "last_of", "size_text", "span"]
+__all__ = [
+    "GIB", "KIB", "MIB", "SPACE", "TIB", "U64_MAX", "AddrRange", "hex16", "hex_0x16", "hex_plain", "last_of",
+    "size_text", "span", "up",
+]  # fmt: skip
+
+KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
+"""Bytes."""
 
 SPACE = 1 << 64
 """Size of a whole 64-bit address space in bytes."""
@@ -52,6 +58,15 @@ class AddrRange:
         """What both cover, or None when that is nothing."""
         start, end = max(self.start, other.start), min(self.end, other.end)
         return AddrRange(start, end - start) if start < end else None
+
+
+def up(value: int, unit: int) -> int:
+    """*value* rounded up to a multiple of *unit*.
+
+    >>> up(5, 4)
+    8
+    """
+    return -(-value // unit) * unit
 
 
 def last_of(start: int, size: int) -> int:

@@ -165,7 +165,7 @@ class Vm:
         self.said: tuple[str, ...] = ()
         """What QEMU would have printed on stderr while it made this machine, behind its name."""
         self.machine_model: object | None = None
-        """The modelled machine behind it (a `qshim.machines.x86.X86Machine`); None for a recording."""
+        """The modelled machine behind it (a `qshim.machines.machine.Machine`); None for a recording."""
         self.on_reset: Callable[[], Iterable[tuple[str | None, str]]] = tuple
         """Resets a modelled machine; (id, path) of the devices that left it."""
         self.qtest: Callable[[str], str] | None = None

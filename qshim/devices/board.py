@@ -13,6 +13,7 @@ from qshim.memory import AddressSpace, MemoryRegion, MemoryRegionOps, Topology
 from qshim.memory.allocate import allocate_ram, allocate_resizeable_ram, allocate_rom, allocate_rom_device
 from qshim.memory.ops import IO_PORT_OPS, STRICT_IO_PORT_OPS
 from qshim.qom import MemoryBackend, QomObject
+from qshim.qom.types import QomTypes, target_types
 from qshim.units import SPACE
 
 if TYPE_CHECKING:
@@ -121,6 +122,11 @@ class Board:
         self.ports = self.io("io", IO_SPACE, None, nobody)
         self.memory_space = self.space(self.system, "memory")
         self.io_space = self.space(self.ports, "I/O")
+
+    @property
+    def types(self) -> QomTypes | None:
+        """The QOM types of this QEMU; None where no binary was asked."""
+        return target_types(self.quirks.label, self.target)
 
     @property
     def isa_memory(self) -> MemoryRegion:

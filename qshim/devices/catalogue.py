@@ -24,7 +24,6 @@ from qshim.devices.properties import check_properties
 from qshim.devices.qdev import Bus, Device
 from qshim.memory import MemoryRegion
 from qshim.qom import QomObject
-from qshim.qom.types import qom_types
 
 __all__ = [
     "Catalogue", "CatalogueBridge", "CatalogueDevice", "CatalogueFunction", "catalogue", "check_class", "create",
@@ -100,7 +99,7 @@ class _Made:
         self.prepare(layout)
         self.made = {}
         self.apart = []
-        types = qom_types(device.board.quirks.label, device.board.target)
+        types = device.board.types
 
         def kind_of(name: str) -> str:
             return name if types is None else types.family(name, "bus")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from qshim.devices.board import Board
 from qshim.devices.errors import DeviceError
 from qshim.devices.pci.address import devfn_of
-from qshim.qom.types import QomTypes, qom_types
+from qshim.qom.types import QomTypes
 
 __all__ = ["check_properties"]
 
@@ -31,7 +31,7 @@ def check_properties(board: Board, type_name: str, properties: Mapping[str, str]
     if not properties:
         # reading what types have takes longer than making most machines
         return
-    types = qom_types(board.quirks.label, "x86_64")
+    types = board.types
     rows = None if types is None else types.device_properties(type_name)
     if not isinstance(rows, list):
         return

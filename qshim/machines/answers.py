@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from qshim.devices.chipset.cpu import X86Cpu
-from qshim.machines.layouts import MachineError
-from qshim.machines.x86 import X86Machine
+from qshim.devices.chipset.cpu import Cpu
+from qshim.machines.errors import MachineError
+from qshim.machines.machine import Machine
 
 __all__ = ["answers", "memory_devices", "numa_text"]
 
 _MIB = 1 << 20
 
 
-def answers(machine: X86Machine) -> Mapping[str, Callable[[], object]]:
+def answers(machine: Machine) -> Mapping[str, Callable[[], object]]:
     """QMP command -> what makes its answer."""
     return {
         "query-current-machine": lambda: {"wakeup-suspend-support": _wakes_up(machine)},
@@ -26,18 +26,18 @@ def answers(machine: X86Machine) -> Mapping[str, Callable[[], object]]:
     }
 
 
-def _wakes_up(machine: X86Machine) -> bool:
+def _wakes_up(machine: Machine) -> bool:
     """ACPI lets the guest sleep."""
     return machine.has_acpi and machine.family in ("pc", "q35")
 
 
-def _present(machine: X86Machine) -> list[X86Cpu]:
+def _present(machine: Machine) -> list[Cpu]:
     """The CPUs that are there, by index."""
-    cpus = [device for device in machine.board.devices if isinstance(device, X86Cpu)]
+    cpus = [device for device in machine.board.devices if isinstance(device, Cpu)]
     return sorted(cpus, key=lambda cpu: cpu.index)
 
 
-def _place_of(machine: X86Machine, index: int) -> dict[str, int]:
+def _place_of(machine: Machine, index: int) -> dict[str, int]:
     """Members of CpuInstanceProperties of CPU *index*."""
     place = machine.smp.place(index)
     smp = machine.smp
@@ -54,11 +54,11 @@ def _place_of(machine: X86Machine, index: int) -> dict[str, int]:
     return props
 
 
-def _cpus_fast(machine: X86Machine) -> list[dict[str, object]]:
+def _cpus_fast(machine: Machine) -> list[dict[str, object]]:
     """query-cpus-fast, without thread ids."""
     rows = []
     # as they came
-    for cpu in [device for device in machine.board.devices if isinstance(device, X86Cpu)]:
+    for cpu in [device for device in machine.board.devices if isinstance(device, Cpu)]:
         row: dict[str, object] = {"cpu-index": cpu.index, "qom-path": cpu.path, "thread-id": 0}
         if machine.has_cpu_places:
             row["props"] = _place_of(machine, cpu.index)
@@ -69,7 +69,7 @@ def _cpus_fast(machine: X86Machine) -> list[dict[str, object]]:
     return rows
 
 
-def _hotpluggable(machine: X86Machine) -> list[dict[str, object]]:
+def _hotpluggable(machine: Machine) -> list[dict[str, object]]:
     """query-hotpluggable-cpus: the highest place first.
 
     :raises MachineError: the board has no CPU hot-plug.
@@ -80,7 +80,7 @@ def _hotpluggable(machine: X86Machine) -> list[dict[str, object]]:
     rows = []
     for index in reversed(range(machine.smp.max_cpus)):
         row: dict[str, object] = {
-            "props": _place_of(machine, index), "vcpus-count": 1, "type": machine.cpu.type_name,
+            "props": _place_of(machine, index), "vcpus-count": 1, "type": machine.cpu_type,
         }  # fmt: skip
         if index in there:
             row["qom-path"] = there[index].path
@@ -88,7 +88,7 @@ def _hotpluggable(machine: X86Machine) -> list[dict[str, object]]:
     return rows
 
 
-def memory_devices(machine: X86Machine) -> list[dict[str, object]]:
+def memory_devices(machine: Machine) -> list[dict[str, object]]:
     """query-memory-devices, by address."""
     found = []
     for device in machine.board.devices:
@@ -98,7 +98,7 @@ def memory_devices(machine: X86Machine) -> list[dict[str, object]]:
     return [row for _, row in sorted(found, key=lambda pair: pair[0])]
 
 
-def _plugged(machine: X86Machine) -> list[tuple[int, int]]:
+def _plugged(machine: Machine) -> list[tuple[int, int]]:
     """(NUMA node, bytes) of each memory device."""
     return [
         (getattr(device, "node", 0), getattr(device, "plugged_size", getattr(device, "size", 0)))
@@ -107,12 +107,12 @@ def _plugged(machine: X86Machine) -> list[tuple[int, int]]:
     ]
 
 
-def _size_summary(machine: X86Machine) -> dict[str, object]:
+def _size_summary(machine: Machine) -> dict[str, object]:
     """query-memory-size-summary."""
     return {"base-memory": machine.ram_size, "plugged-memory": sum(size for _, size in _plugged(machine))}
 
 
-def numa_text(machine: X86Machine) -> str:
+def numa_text(machine: Machine) -> str:
     """`info numa`."""
     numa = machine.numa
     text = f"{numa.count} nodes\n"

@@ -7,39 +7,40 @@ from collections.abc import Callable
 from qshim.argv import CommandLine, OptionError
 from qshim.argv.dialect import option_help
 from qshim.argv.plan import MachinePlan, machine_plan
-from qshim.machines.compat import compat_of
-from qshim.machines.x86 import Request, X86Machine
+from qshim.machines.machine import Machine, Request
 from qshim.versions import Quirks
 
 __all__ = ["board_of", "build", "check_supported"]
 
 
 
-def board_of(name: str) -> type[X86Machine] | None:
-    """The model of machine type *name* (no alias), None where there is none.
+def board_of(name: str, target: str = "x86_64") -> type[Machine] | None:
+    """The model of machine type *name* (no alias) of *target*, None where there is none.
 
     Only the board that is asked for is imported: whoever starts a machine waits for it.
     """
-    if name.startswith("pc-i440fx-"):
-        from qshim.machines.pc import PcI440fx
-
-        return PcI440fx
-    if name.startswith("pc-q35-"):
-        from qshim.machines.q35 import PcQ35
-
-        return PcQ35
-    if name == "isapc":
-        from qshim.machines.isapc import IsaPc
-
-        return IsaPc
-    if name == "microvm":
-        from qshim.machines.microvm import MicroVm
-
-        return MicroVm
     if name == "none":
         from qshim.machines.none import NoneMachine
 
         return NoneMachine
+    if target not in ("x86_64", "i386"):
+        return None
+    if name.startswith("pc-i440fx-"):
+        from qshim.machines.x86.pc import PcI440fx
+
+        return PcI440fx
+    if name.startswith("pc-q35-"):
+        from qshim.machines.x86.q35 import PcQ35
+
+        return PcQ35
+    if name == "isapc":
+        from qshim.machines.x86.isapc import IsaPc
+
+        return IsaPc
+    if name == "microvm":
+        from qshim.machines.x86.microvm import MicroVm
+
+        return MicroVm
     return None
 
 
@@ -54,7 +55,7 @@ def build(
     open_image: Callable[[str], bytes],
     may_write: Callable[[str], str | None] = lambda path: None,
     unreadable: Callable[[str], str | None] = lambda path: None,
-) -> X86Machine:
+) -> Machine:
     """The machine of type *name* that *line* asks for.
 
     *firmware* and *open_image* return the bytes of files, *may_write* and *unreadable* why a file may not be
@@ -62,7 +63,7 @@ def build(
 
     :raises MachineError, OptionError, DeviceError: QEMU does not start it, in its words.
     """
-    made = board_of(name)
+    made = board_of(name, target)
     assert made is not None
     help_text = option_help(quirks.label, target).get("-M help", (0, ""))[1]
     deprecated = any(
@@ -71,7 +72,7 @@ def build(
     plan = machine_plan(line)
     check_supported(plan, unreadable)
     request = Request(
-        line, plan, quirks, target, name, compat_of(name), firmware, open_image, may_write,
+        line, plan, quirks, target, name, firmware, open_image, may_write,
         deprecated=deprecated,
     )  # fmt: skip
     return made(request).make()

@@ -1,4 +1,7 @@
-"""What differs between versions of one machine *type*, whatever binary runs it (spec/x86-boards.md 1 to 3)."""
+"""What differs between versions of one machine *type*, whatever binary runs it: what all boards have in common.
+
+Each family of boards adds its own (x86/compat.py, arm/compat.py).
+"""
 
 from __future__ import annotations
 
@@ -8,115 +11,58 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from qshim.qom.types import qom_types
+from qshim.qom.types import target_types
 
-__all__ = ["Compat", "compat_of", "compat_props"]
+__all__ = ["Common", "common", "compat_props"]
 
-_NAME = re.compile(r"pc-(?:i440fx|q35)-(\d+)\.(\d+)(?:\.\d+)?")
+_VERSION = re.compile(r"(.+)-(\d+)\.(\d+)(?:\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Compat:
-    """The contents of a versioned PC."""
+class Common:
+    """The contents of a versioned machine type; the defaults are those of a type without versions."""
 
-    version: tuple[int, int]
-    """(99, 0) for a type without versions."""
-    gigabyte_align: bool = True
-    """RAM below 4 GiB is whole GiB (since 1.8)."""
-    reserved_memory: bool = True
-    """There is room for memory devices (since 2.1)."""
-    slot_alignment: bool = True
-    """Each slot reserves a GiB (since 2.2)."""
-    acpi_tables: bool = True
-    """QEMU makes the ACPI tables (since 1.7; before, firmware did)."""
-    small_tables: bool = False
-    """ACPI tables are rounded up to pages (until 2.0; seen in 7.2)."""
-    rsdp_in_ram: bool = True
-    """/rom@etc/acpi/rsdp is a block (since 2.3)."""
-    broken_reserved_end: bool = False
-    """The 64-bit hole begins at the base of device memory (until 2.4)."""
-    fw_cfg_dma: bool = True
-    """fw_cfg has a DMA port (since 2.5)."""
-    acpi_cpu_legacy: bool = False
-    """CPU hotplug has the legacy registers alone (until 2.6)."""
     prefer_sockets: bool = False
     """-smp N means N sockets (until 6.1)."""
-    amd_hole: bool = True
-    """RAM moves above 1 TiB around the HyperTransport hole (since 7.1)."""
-    isa_bios_alias: bool = True
-    """With pflash, isa-bios is an alias (since 9.1, in binaries that know it)."""
-    small_bios: bool = False
-    """bios.bin of 128 KiB (until 1.7; seen in 7.2)."""
-    cirrus_default: bool = False
-    """The default VGA is cirrus (until 2.1)."""
-    e1000_default: bool = False
-    """The NIC of q35 is e1000 (until 2.11)."""
-    extended_tseg: int | None = None
-    """Machine types until 2.9 have no extended TSEG."""
-    ignored_phys_bits_32: bool = False
-    """A CPU without long mode is never too small (until 8.1)."""
-    q35_cpus: int | None = None
-    """Most CPUs of a q35, where the type says so."""
     node_with_slots: bool = True
     """-m slots= makes a NUMA node where there is none (since 2.11)."""
     node_with_maxmem: bool = True
     """-m maxmem= makes one, too (since 5.1)."""
     numa_mem: bool = False
     """-numa node,mem= is taken (until 5.0)."""
+    acpi_tables: bool = True
+    """QEMU makes the ACPI tables (since 1.7; before, firmware did)."""
+    rsdp_in_ram: bool = True
+    """/rom@etc/acpi/rsdp is a block (since 2.3)."""
+    page_bits: int = 12
+    """Bits of an offset in the smallest page of the target."""
 
 
-def compat_of(name: str) -> Compat:
-    """What machine type *name* contains."""
-    match = _NAME.fullmatch(name)
-    if match is None:
-        return Compat((99, 0))
-    at = (int(match[1]), int(match[2]))
-    return Compat(
-        at,
-        gigabyte_align=at >= (2, 0) or at == (1, 8),
-        reserved_memory=at >= (2, 1),
-        slot_alignment=at >= (2, 2),
-        acpi_tables=at >= (1, 7),
-        small_tables=at <= (2, 0),
-        rsdp_in_ram=at >= (2, 3),
-        broken_reserved_end=at <= (2, 4),
-        fw_cfg_dma=at >= (2, 5),
-        acpi_cpu_legacy=at <= (2, 6),
-        prefer_sockets=at <= (6, 1),
-        amd_hole=at >= (7, 1),
-        isa_bios_alias=at >= (9, 1),
-        small_bios=at <= (1, 7),
-        cirrus_default=at <= (2, 1),
-        e1000_default=at <= (2, 11),
-        extended_tseg=0 if at <= (2, 9) else None,
-        ignored_phys_bits_32=at <= (8, 1),
-        q35_cpus=255 if at <= (2, 7) else 288 if at <= (8, 0) else 1024 if at <= (8, 2) else None,
-        node_with_slots=at >= (2, 11),
-        node_with_maxmem=at >= (5, 1),
-        numa_mem=at <= (5, 0),
-    )
+def common(at: tuple[int, int]) -> Mapping[str, bool]:
+    """The fields of `Common` for version *at*."""
+    return {
+        "prefer_sockets": at <= (6, 1), "node_with_slots": at >= (2, 11), "node_with_maxmem": at >= (5, 1),
+        "numa_mem": at <= (5, 0), "acpi_tables": at >= (1, 7), "rsdp_in_ram": at >= (2, 3),
+    }  # fmt: skip
 
 
 @cache
-def compat_props(label: str, name: str) -> Sequence[Mapping[str, Any]]:
-    """Properties that machine type *name* sets in the QEMU of *label*: later ones count.
+def compat_props(label: str, target: str, name: str) -> Sequence[Mapping[str, Any]]:
+    """Properties that machine type *name* of *target* sets in the QEMU of *label*: later ones count.
 
     7.2 does not tell them. There they are what 10.0 sets for that type and not for its type of 7.2,
     the oldest of 10.0 standing for those that it has no more.
     """
-    types = qom_types(label, "x86_64")
+    types = target_types(label, target)
     if types is None:
         return ()
     if types.compat_props:
         return types.compat_props.get(name, ())
-    newer = qom_types("10.0", "x86_64")
-    match = _NAME.fullmatch(name)
-    if newer is None or match is None:
+    newer = target_types("10.0", target)
+    match = _VERSION.fullmatch(name)
+    if newer is None or match is None or (int(match[2]), int(match[3])) >= (7, 2):
         return ()
-    family = name.rpartition("-")[0]
+    family = match[1]
     told = newer.compat_props.get(name) or newer.compat_props.get(f"{family}-2.4", [])
     own = newer.compat_props.get(f"{family}-{label}", [])
-    rows = [row for row in told if row not in own]
-    if (int(match[1]), int(match[2])) >= (7, 2):
-        return ()
-    return rows
+    return [row for row in told if row not in own]

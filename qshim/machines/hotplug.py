@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from qshim.devices.chipset.cpu import X86Cpu
+from qshim.devices.chipset.cpu import Cpu
 from qshim.devices.errors import DeviceError
 from qshim.devices.memory.dimm import Dimm
 from qshim.devices.memory.virtio import VirtioMem, VirtioPmem
@@ -23,15 +23,14 @@ from qshim.devices.qdev import Bus, Device
 from qshim.memory import MemoryRegion
 
 if TYPE_CHECKING:
-    from qshim.machines.x86 import X86Machine
+    from qshim.machines.machine import Machine
 
-__all__ = ["Deleted", "HotPlug", "fixed_types", "hot_cpu"]
+__all__ = ["Deleted", "HotPlug", "fixed_types"]
 
 _SHPC = ("pci-bridge", "pcie-pci-bridge", "pci-bridge-seat")
 _ON_MACHINE = ("pc-dimm", "nvdimm")
 """Types without a bus that a board plugs itself."""
 _FIXED = ("i440FX", "PIIX3", "PIIX4_PM", "piix4-isa", "mch", "ICH9-LPC", "AMDVI-PCI")
-_IDS = ("socket", "die", "module", "core", "thread")
 
 
 class Deleted(NamedTuple):
@@ -57,7 +56,7 @@ def fixed_types(label: str) -> frozenset[str]:
 class HotPlug:
     """The hot-plug controllers of *machine*."""
 
-    def __init__(self, machine: X86Machine) -> None:
+    def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self._leaving: dict[PciBus, set[int]] = {}
         """Slots that ACPI has been asked to free."""
@@ -132,13 +131,13 @@ class HotPlug:
         if device in self._asked:
             raise DeviceError(f"Device {device.id or ''} is already in the process of unplug")
         bus = device.bus
-        if isinstance(device, X86Cpu):
+        if isinstance(device, Cpu):
             bus = None
         elif bus is not None and not self.takes(bus):
             raise DeviceError(f"Bus '{bus.name}' does not support hotplugging")
         if not self._may_leave(device):
             raise DeviceError(f"Device '{device.type_name}' does not support hotplugging")
-        if isinstance(device, X86Cpu):
+        if isinstance(device, Cpu):
             return self._request_cpu(device)
         if isinstance(device, Dimm):
             return self._request_dimm(device)
@@ -154,7 +153,7 @@ class HotPlug:
         name = device.type_name
         return name not in fixed_types(self.machine.quirks.label) and name not in _FIXED
 
-    def _request_cpu(self, cpu: X86Cpu) -> list[Deleted]:
+    def _request_cpu(self, cpu: Cpu) -> list[Deleted]:
         if not self.machine.has_acpi:
             raise DeviceError("CPU hot unplug not supported without ACPI")
         if cpu.index == 0:
@@ -243,54 +242,3 @@ def _with_parts(device: Device) -> Iterator[Device]:
     for each in reversed(inside):
         yield from _with_parts(each)
     yield device
-
-
-# --- CPUs ---
-
-
-def hot_cpu(machine: X86Machine, driver: str, name: str | None, properties: Mapping[str, str]) -> X86Cpu:
-    """The CPU *driver* at the place that *properties* say.
-
-    :raises DeviceError: the machine has no such place, or it is taken.
-    """
-    if driver != machine.cpu.type_name:
-        raise DeviceError(f"Invalid CPU type, expected cpu type: '{machine.cpu.type_name}'")
-    if "apic-id" in properties:
-        raise DeviceError("qshim places CPUs by socket-id, core-id and thread-id, not by apic-id")
-    index = _index(machine, properties)
-    there = {device.index for device in machine.board.devices if isinstance(device, X86Cpu)}
-    if index in there:
-        raise DeviceError(f"CPU[{index}] with APIC ID {_apic_id(machine, index)} exists")
-    cpu = X86Cpu(machine.board, driver, index, apic=machine.cpu.apic, device_id=name)
-    cpu.properties.update(properties)
-    return cpu
-
-
-def _index(machine: X86Machine, properties: Mapping[str, str]) -> int:
-    smp = machine.smp
-    counts = {
-        "socket": smp.sockets, "die": smp.dies, "module": smp.modules, "core": smp.cores, "thread": smp.threads,
-    }  # fmt: skip
-    index = 0
-    for level in _IDS:
-        text = properties.get(f"{level}-id")
-        count = counts[level]
-        number = -1 if text is None else int(text, 0)
-        if number < 0 and level in ("die", "module") and count == 1:
-            number = 0
-        if number < 0:
-            raise DeviceError(f"CPU {level}-id is not set")
-        if number >= count:
-            raise DeviceError(f"Invalid CPU {level}-id: {number} must be in range 0:{count - 1}")
-        index = index * count + number
-    return index
-
-
-def _apic_id(machine: X86Machine, index: int) -> int:
-    """Each level has as many bits as its count needs."""
-    smp, place = machine.smp, machine.smp.place(index)
-    number = shift = 0
-    for level, count in (("thread", smp.threads), ("core", smp.cores), ("module", smp.modules), ("die", smp.dies)):
-        number |= place[level] << shift
-        shift += (count - 1).bit_length()
-    return number | place["socket"] << shift

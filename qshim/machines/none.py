@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from qshim.machines.x86 import X86Machine
+from qshim.machines.machine import Machine
 
 __all__ = ["NoneMachine"]
 
 
-class NoneMachine(X86Machine):
+class NoneMachine(Machine):
     """A machine without anything."""
 
     family = "none"

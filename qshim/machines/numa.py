@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from qshim.argv.errors import OptionError
 from qshim.argv.opts import size
 from qshim.argv.plan import NumaPlan
-from qshim.machines.layouts import MIB, MachineError
+from qshim.machines.errors import MachineError
 from qshim.machines.smp import Smp
 from qshim.qom import MemoryBackend
+from qshim.units import MIB
 
 __all__ = ["MOST_NODES", "Node", "Numa", "numa_of"]
 

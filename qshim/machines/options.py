@@ -7,8 +7,8 @@ from typing import Any
 
 from qshim.argv.errors import OptionError
 from qshim.argv.opts import size
-from qshim.machines.layouts import MachineError
-from qshim.qom.types import qom_types
+from qshim.machines.errors import MachineError
+from qshim.qom.types import QomTypes
 
 __all__ = ["MachineOptions"]
 
@@ -24,14 +24,13 @@ _HANDLED = frozenset(("type", "accel", "kernel-irqchip"))
 class MachineOptions:
     """The properties that -machine set."""
 
-    def __init__(self, label: str, type_name: str, given: Mapping[str, str]) -> None:
-        """*given*: property -> text.
+    def __init__(self, types: QomTypes | None, type_name: str, given: Mapping[str, str]) -> None:
+        """*types* are those of the QEMU, *given* property -> text.
 
         :raises MachineError: QEMU refuses one.
         """
         self.given = {key.replace("_", "-"): value for key, value in given.items() if key not in _HANDLED}
-        types = qom_types(label, "x86_64") if self.given else None
-        told: Any = None if types is None else types.properties(type_name)
+        told: Any = types.properties(type_name) if self.given and types is not None else None
         self.types: dict[str, str] = {row["name"]: row["type"] for row in told} if isinstance(told, list) else {}
         for key, value in self.given.items():
             self._check(type_name, key, value)

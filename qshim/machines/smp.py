@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from qshim.machines.layouts import MachineError
+from qshim.machines.errors import MachineError
 
 __all__ = ["Smp", "smp_of"]
 

@@ -7,7 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["QomTypes", "qom_types"]
+__all__ = ["QomTypes", "qom_types", "target_types"]
+
+_SIBLINGS = {"i386": "x86_64", "arm": "aarch64", "riscv32": "riscv64"}
+"""A target whose types another one has as well, apart from those of its CPUs."""
 
 Row = Mapping[str, Any]
 
@@ -80,3 +83,9 @@ def qom_types(label: str, target: str) -> QomTypes | None:
 
     data = load("types")
     return None if data is None else QomTypes(data, lambda kind: load(kind) or {"properties": {}, "devices": {}})
+
+
+def target_types(label: str, target: str) -> QomTypes | None:
+    """The types of *target*, or of its sibling where *target* itself was never asked; None where neither was."""
+    found = qom_types(label, target)
+    return qom_types(label, _SIBLINGS[target]) if found is None and target in _SIBLINGS else found

@@ -21,7 +21,7 @@ from qshim.devices.board import Board
 from qshim.devices.pci import PciFunction
 from qshim.errors import QshimError
 from qshim.machines.build import board_of, build
-from qshim.machines.x86 import X86Machine
+from qshim.machines.machine import Machine
 from qshim.memory import AddressSpace, FlatRange, Topology
 from qshim.versions import KNOWN, Quirks
 from qshim.views.mtree import tree, tree_text
@@ -131,7 +131,7 @@ def _told(lines: Mapping[str, list[str]] | None) -> dict[str, Counter[str]]:
     return {title: found for title, found in out.items() if found}
 
 
-def started(label: str, machine: str, words: Sequence[str]) -> X86Machine:
+def started(label: str, machine: str, words: Sequence[str]) -> Machine:
     """Our machine of these arguments.
 
     :raises QshimError: it does not start.

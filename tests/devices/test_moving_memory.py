@@ -9,6 +9,7 @@ import pytest
 from qshim.devices.board import Board
 from qshim.devices.memory.flash import Flash
 from qshim.devices.pci import PciFunction
+from qshim.machines.adding import plug_in
 from qshim.memory.access import read, write
 from qshim.versions import KNOWN
 from tests.devices.oracle import LABELS, Entry, entries, sections, started
@@ -133,7 +134,7 @@ def test_a_device_leaves_nothing_behind(label: str, entry: Entry) -> None:
 
     before = state()
     board.completed = False  # any device may be plugged while the machine is made
-    device = machine.plug_in(entry.type_name, "dut", entry.properties)
+    device = plug_in(machine, entry.type_name, "dut", entry.properties)
     assert state() != before or not device.regions
     board.unplug(device)
     assert state() == before

@@ -1,14 +1,13 @@
-"""The memory side of an x86 CPU: its address spaces, and the local APIC (spec/x86-boards.md 7, 2.4)."""
+"""The memory side of a CPU: its address spaces; of an x86 CPU also the local APIC (spec/x86-boards.md 7, 2.4)."""
 
 from __future__ import annotations
 
 from qshim.devices.board import Board
 from qshim.devices.qdev import Device
 from qshim.memory import AddressSpace, MemoryRegion
-from qshim.qom import QomObject
 from qshim.units import SPACE
 
-__all__ = ["Apic", "X86Cpu"]
+__all__ = ["Apic", "Cpu", "X86Cpu"]
 
 APIC, APIC_SIZE, APIC_PRIORITY = 0xFEE00000, 0x100000, 4096
 SMRAM_SIZE = 1 << 32
@@ -32,20 +31,37 @@ class Apic(Device):
             instantiate(board, "kvmvapic", board.sysbus, machine=board.family)
 
 
-class X86Cpu(Device):
-    """A CPU of the QOM type *type_name*."""
+class Cpu(Device):
+    """CPU number *index*, of the QOM type *type_name*, which sees memory."""
 
-    def __init__(self, board: Board, type_name: str, index: int, *, apic: bool, device_id: str | None = None) -> None:
+    def __init__(self, board: Board, type_name: str, index: int, *, device_id: str | None = None) -> None:
         super().__init__(board, type_name, device_id=device_id)
         self.index = index
-        self.apic = apic
         self.spaces: list[AddressSpace] = []
+
+    def realize(self) -> None:
+        """One address space."""
+        self.spaces.append(self.board.space(self.board.system, f"cpu-memory-{self.index}"))
+
+    def unrealize(self) -> None:
+        """Take the address spaces away."""
+        for space in self.spaces:
+            space.destroy()
+        self.spaces.clear()
+
+
+class X86Cpu(Cpu):
+    """An x86 CPU, which sees memory of its own in system management mode."""
+
+    def __init__(self, board: Board, type_name: str, index: int, *, apic: bool, device_id: str | None = None) -> None:
+        super().__init__(board, type_name, index, device_id=device_id)
+        self.apic = apic
         self.smm_root: MemoryRegion | None = None
 
     def realize(self) -> None:
         """Address spaces and the APIC."""
+        super().realize()
         board = self.board
-        self.spaces.append(board.space(board.system, f"cpu-memory-{self.index}"))
         if self.apic:
             board.plug(Apic(board, "apic"), None, parent=self, name="lapic")
         root = board.container("memory", SPACE, self)
@@ -62,10 +78,8 @@ class X86Cpu(Device):
             self.smm_root.add_subregion(alias, 0, 1)
 
     def unrealize(self) -> None:
-        """Take the address spaces away."""
-        for space in self.spaces:
-            space.destroy()
-        self.spaces.clear()
+        """Take the address spaces and the APIC away."""
+        super().unrealize()
         lapic = self.child("lapic")
-        if isinstance(lapic, QomObject) and isinstance(lapic, Device):
+        if isinstance(lapic, Device):
             self.board.unplug(lapic)

@@ -9,7 +9,6 @@ from qshim.devices.board import Board
 from qshim.devices.qdev import Device
 from qshim.memory import MemoryRegion, MemoryRegionOps, MemTxAttrs
 from qshim.memory.ops import AccessSizes, Endian
-from qshim.qom.types import qom_types
 
 __all__ = ["Flash"]
 
@@ -50,7 +49,7 @@ class Flash(Device):
             "max-device-width = 0 (0x0)", "big-endian = false", "secure = false", "id0 = 0 (0x0)", "id1 = 0 (0x0)",
             "id2 = 0 (0x0)", "id3 = 0 (0x0)", f'name = "{self.region_name}"',
         ]  # fmt: skip
-        types = qom_types(self.board.quirks.label, "x86_64")
+        types = self.board.types
         told = None if types is None else types.device_properties(self.type_name)
         if isinstance(told, list) and any(row["name"] == "old-multiple-chip-handling" for row in told):
             lines.append("old-multiple-chip-handling = false")

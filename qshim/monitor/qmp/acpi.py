@@ -13,7 +13,7 @@ from qshim.monitor.qmp.table import QMP
 from qshim.monitor.registry import CommandError
 
 if TYPE_CHECKING:
-    from qshim.machines.x86 import X86Machine
+    from qshim.machines.machine import Machine
     from qshim.vm import Vm
 
 __all__ = ["query_acpi_ospm_status"]
@@ -29,7 +29,7 @@ def query_acpi_ospm_status(vm: Vm, arguments: Mapping[str, object]) -> object:
         reply = schema_for(vm).idle["query-acpi-ospm-status"]
         raise CommandError(reply["error"]["desc"])
     if vm.machine_model is not None:
-        machine = cast("X86Machine", vm.machine_model)
+        machine = cast("Machine", vm.machine_model)
         if machine.family not in ("pc", "q35") or not machine.has_acpi:
             raise CommandError("query-acpi-ospm-status is not modelled by qshim for this machine")
         slots = machine.board.slots

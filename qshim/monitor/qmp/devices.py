@@ -20,7 +20,7 @@ from qshim.qom import QomObject
 from qshim.qom.types import qom_types
 
 if TYPE_CHECKING:
-    from qshim.machines.x86 import X86Machine
+    from qshim.machines.machine import Machine
     from qshim.vm import Vm
 
 __all__ = ["add_device", "device_add", "device_del", "machine_of", "set_requested_size"]
@@ -33,10 +33,10 @@ _UNSIGNED = {"uint8": 8, "uint16": 16, "uint32": 32, "uint64": 64, "size": 64}
 _MOST_DEVFN = 255
 
 
-def machine_of(vm: Vm) -> X86Machine | None:
+def machine_of(vm: Vm) -> Machine | None:
     """The modelled machine behind *vm*; None for a recording."""
     vm.build()
-    return cast("X86Machine | None", vm.machine_model)
+    return cast("Machine | None", vm.machine_model)
 
 
 @QMP.command("device_add", own_checks=True)
@@ -87,14 +87,16 @@ def _same(type_name: str, properties: Mapping[str, str]) -> Mapping[str, str]:
 
 def _plug(
     vm: Vm,
-    machine: X86Machine,
+    machine: Machine,
     driver: str,
     name: str | None,
     properties: Mapping[str, str],
     texts: Callable[[str, Mapping[str, str]], Mapping[str, str]] = _same,
 ) -> None:
     try:
-        machine.plug_in(driver, name, properties, texts=texts)
+        from qshim.machines.adding import plug_in
+
+        plug_in(machine, driver, name, properties, texts=texts)
     except (DeviceError, MemoryModelError) as error:
         raise CommandError(str(error), getattr(error, "class_", "GenericError")) from error
     vm.count_cpus(sum(space.name.startswith("cpu-memory-") for space in vm.topology.spaces))
@@ -113,12 +115,12 @@ def _texts(arguments: Arguments) -> dict[str, str]:
     return out
 
 
-def _typed(machine: X86Machine, type_name: str, given: Arguments) -> dict[str, str]:
+def _typed(machine: Machine, type_name: str, given: Arguments) -> dict[str, str]:
     """The text of each JSON value that has the type its property wants.
 
     :raises DeviceError: one has not, or there is no such property.
     """
-    types = qom_types(machine.quirks.label, "x86_64")
+    types = machine.board.types
     rows: Any = None if types is None else types.device_properties(type_name)
     kinds = {row["name"]: row["type"] for row in rows} if isinstance(rows, list) else {}
     pci = types is not None and types.implements(type_name, "pci-device")

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from qshim.argv.opts import split
-from qshim.machines.layouts import MachineError
-from qshim.qom.types import qom_types
+from qshim.machines.errors import MachineError
+from qshim.qom.types import target_types
 
 __all__ = ["CpuModel", "cpu_model", "default_model"]
 
-_PATH = Path(__file__).parents[1] / "data" / "cpus.json.xz"
+_PATH = Path(__file__).parents[2] / "data" / "cpus.json.xz"
 _AMD = "AuthenticAMD"
 
 
@@ -67,7 +67,7 @@ def cpu_model(label: str, target: str, text: str, *, limit_phys_bits: bool) -> C
     type_name = str(facts["type"]).replace("-x86_64-cpu", suffix)
     has = set(facts.get("has", ()))
     vendor = facts.get("vendor")
-    given = _features(label, type_name, members[1:])
+    given = _features(label, target, type_name, members[1:])
     for feature in ("lm", "pse36", "apic", "x2apic"):
         if feature in given:
             (has.add if given[feature] in ("on", "true", "yes", "y") else has.discard)(feature)
@@ -86,7 +86,7 @@ def cpu_model(label: str, target: str, text: str, *, limit_phys_bits: bool) -> C
     return CpuModel(name, type_name, vendor == _AMD, long_mode, "apic" in has, "x2apic" in has, bits)
 
 
-def _features(label: str, type_name: str, members: list[tuple[str, str | None]]) -> dict[str, str]:
+def _features(label: str, target: str, type_name: str, members: list[tuple[str, str | None]]) -> dict[str, str]:
     """Feature -> text; `+f` and `-f` count after all others."""
     given: dict[str, str] = {}
     late: dict[str, str] = {}
@@ -98,7 +98,7 @@ def _features(label: str, type_name: str, members: list[tuple[str, str | None]])
     given.update(late)
     if not given:
         return given
-    types = qom_types(label, "x86_64")
+    types = target_types(label, target)
     told = None if types is None else types.properties(type_name)
     if isinstance(told, list):
         names = {row["name"] for row in told}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from qshim.devices.qdev import Bus
-from qshim.machines.layouts import KIB, Layout, MachineError, split
-from qshim.machines.pairs import make_dma, make_pics
-from qshim.machines.pcboard import Pc
+from qshim.machines.errors import MachineError
+from qshim.machines.nics import nic_models
+from qshim.machines.x86.layouts import Layout, split
+from qshim.machines.x86.pairs import make_dma, make_pics
+from qshim.machines.x86.pcboard import Pc
 from qshim.memory import MemoryRegion
+from qshim.units import KIB
 
 __all__ = ["IsaPc"]
 
@@ -66,7 +69,7 @@ class IsaPc(Pc):
             make_pics(self)
         self.make_isa_vga(isa)
         self.make_basic()
-        for model in self.nic_models():
+        for model in nic_models(self):
             device = self.make_user_device(model, isa)
             if not self.plan.nets:
                 device.properties["netdev"] = "hub0port0"
@@ -88,7 +91,7 @@ class IsaPc(Pc):
 
     def make_board_dma(self, isa: Bus) -> None:
         """DMA controllers as children of the machine."""
-        from qshim.machines.pairs import second
+        from qshim.machines.x86.pairs import second
 
         board = self.board
         self.make_device("i8257", isa, parent=board.machine, name="dma[0]")

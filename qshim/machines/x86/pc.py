@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from qshim.devices.catalogue import CatalogueFunction, create
 from qshim.devices.qdev import Bus, Device
-from qshim.machines.pcboard import EEPROMS, Pc
+from qshim.machines.nics import make_nics
+from qshim.machines.x86.pcboard import EEPROMS, Pc
 from qshim.qom import QomObject
 
 __all__ = ["PcI440fx"]
@@ -56,7 +57,7 @@ class PcI440fx(Pc):
         self.make_pic()
         self.make_vga(bus)
         self.make_basic()
-        self.make_nics(bus)
+        make_nics(self, bus)
         if old:
             ide = make("piix3-ide", bus, {"addr": "1.1"})
             if self.cdrom() and len(ide.buses) > 1:

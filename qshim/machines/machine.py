@@ -1,4 +1,7 @@
-"""What all x86 boards have in common: CPUs, RAM, NUMA, firmware, -device, ACPI blocks (spec/x86-boards.md 1, 2, 4)."""
+"""What all boards have in common: RAM, backends, NUMA, -smp, -device, ACPI blocks (spec/x86-boards.md 1, 2, 4).
+
+A board is a subclass: `populate` puts its devices where its machine type has them.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +9,30 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from qshim.argv import CommandLine, OptionError
-from qshim.argv.opts import identifier
-from qshim.argv.plan import DevicePlan, MachinePlan
+from qshim.argv.plan import MachinePlan
 from qshim.devices.board import Board
-from qshim.devices.catalogue import check_class, create, instantiate
-from qshim.devices.chipset.cpu import X86Cpu
+from qshim.devices.catalogue import instantiate
+from qshim.devices.chipset.cpu import Cpu
 from qshim.devices.errors import DeviceError
 from qshim.devices.memory.backends import Around, make_backend
-from qshim.devices.pci import PciBus, PciFunction
-from qshim.devices.properties import check_properties
 from qshim.devices.qdev import Bus, Device
 from qshim.errors import MemoryModelError
-from qshim.machines.checks import check_controller, check_singles
-from qshim.machines.compat import Compat, compat_props
-from qshim.machines.cpu import CpuModel, cpu_model, default_model
-from qshim.machines.hotplug import Deleted, HotPlug, hot_cpu
-from qshim.machines.layouts import KIB, MIB, Layout, MachineError, up
+from qshim.machines.adding import add_device
+from qshim.machines.compat import Common, compat_props
+from qshim.machines.errors import MachineError
+from qshim.machines.globals import check_globals, check_nics
+from qshim.machines.hotplug import Deleted, HotPlug
+from qshim.machines.nics import check_peers
 from qshim.machines.numa import Numa, numa_of
 from qshim.machines.options import MachineOptions
-from qshim.machines.plugging import device_types, find_bus, nic_types
 from qshim.machines.smp import Smp, smp_of
 from qshim.memory import MemoryRegion, Rules, Topology
 from qshim.memory.allocate import allocate_ram
 from qshim.qom import QomObject
-from qshim.qom.types import qom_types
+from qshim.units import KIB, MIB
 from qshim.versions import Quirks
 
-__all__ = ["Request", "X86Machine"]
+__all__ = ["Machine", "Request"]
 
 DEFAULT_RAM = 128 * MIB
 _HOST_SPACE = 1 << 47
@@ -48,7 +48,6 @@ class Request:
     target: str
     name: str
     """Machine type without alias."""
-    compat: Compat
     firmware: Callable[[str], bytes | None]
     """Bytes of a firmware file by name or path; None where there is none."""
     open_image: Callable[[str], bytes]
@@ -58,7 +57,7 @@ class Request:
     deprecated: bool = False
 
 
-class X86Machine:
+class Machine:
     """A board being made; `make` does it all."""
 
     family = "none"
@@ -67,13 +66,17 @@ class X86Machine:
     most_cpus = 1
     has_numa = True
     hotplug_cpus = False
+    default_nic = "e1000"
+    """Model of a network card of which no other was named."""
     has_cpu_places = True
     """CPUs tell where they sit."""
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self.plan, self.quirks, self.compat = request.plan, request.quirks, request.compat
+        self.plan, self.quirks = request.plan, request.quirks
+        self.compat = self.compat_of(request.name)
         topology = Topology(
+            page_bits=self.compat.page_bits,
             rules=Rules(
                 late_listener_gets_coalesced=self.quirks.late_listener_gets_coalesced,
                 eventfd_diff_needs_listener=self.quirks.eventfd_diff_needs_listener,
@@ -84,21 +87,25 @@ class X86Machine:
         self.board = Board(topology, self.quirks, self.type_name, target=request.target, firmware=request.firmware)
         self.board.family = self.family
         self.topology = topology
-        types = qom_types(self.quirks.label, "x86_64")
-        if types is not None:
-            self.board.descends = types.implements
+        if self.board.types is not None:
+            self.board.descends = self.board.types.implements
         self.backend_regions: dict[str, MemoryRegion] = self.board.backend_regions
         self.hotplug = HotPlug(self)
         self.nameless = 0
         """How many devices without an id were asked for."""
         self.ram_size = 0
         self.ram: MemoryRegion | None = None
-        self.layout = Layout(0, 0)
         self.numa = Numa()
         self.smp = Smp()
-        self.cpus: list[X86Cpu] = []
-        self.cpu: CpuModel
-        self.isa: Bus | None = None
+        self.cpus: list[Cpu] = []
+        """Those that are there from the start, by index."""
+        self.cpu_type = ""
+        """QOM type of all CPUs; empty on a board without."""
+
+    @staticmethod
+    def compat_of(name: str) -> Common:
+        """What machine type *name* contains."""
+        return Common()
 
     @property
     def warn(self) -> Callable[[str], None]:
@@ -107,7 +114,7 @@ class X86Machine:
 
     # --- the whole ---
 
-    def make(self) -> X86Machine:
+    def make(self) -> Machine:
         """Make the machine.
 
         :raises MachineError, OptionError, DeviceError: QEMU does not start it either, in its words.
@@ -118,8 +125,10 @@ class X86Machine:
                 f"Machine type '{request.name}' is deprecated: machines more than 3 years old are subject to "
                 "deletion after 6 years"
             )
-        self.globals()
-        self.options = MachineOptions(self.quirks.label, self.type_name, dict(request.line.machine_properties))
+        for row in compat_props(self.quirks.label, request.target, request.name) if self.board.types else ():
+            self.board.globals.append((row["qom-type"], row["property"], row["value"]))
+        self.board.globals += self.plan.globals
+        self.options = MachineOptions(self.board.types, self.type_name, dict(request.line.machine_properties))
         self.read_smp()
         self.read_memory()
         with self.topology.transaction():
@@ -127,26 +136,15 @@ class X86Machine:
             self.check_backend()
             self.make_ram()
             self.read_numa()
-            self.check_nic_globals()
+            check_nics(self)
             self.populate()
             for device in self.plan.devices:
-                self.add_device(device)
+                add_device(self, device)
             self.board.machine_done()
             self.acpi_blocks()
-        self.check_globals()
-        self.check_peers()
+        check_globals(self)
+        check_peers(self)
         return self
-
-    def check_peers(self) -> None:
-        """Network cards that nobody connected."""
-        numbers: dict[str, int] = {}
-        for device in self.board.devices:
-            if device.type_name not in nic_types(self.quirks.label, self.request.target):
-                continue
-            number = numbers.get(device.type_name, 0)
-            numbers[device.type_name] = number + 1
-            if "netdev" not in device.properties:
-                self.warn(f"nic {device.id or f'{device.type_name}.{number}'} has no peer")
 
     def populate(self) -> None:
         """Put everything on the board that this machine type has."""
@@ -307,7 +305,7 @@ class X86Machine:
 
     def read_smp(self) -> None:
         """-smp."""
-        levels = tuple(f"{level}s" for level in self.levels if level in ("die", "module"))
+        levels = tuple(f"{level}s" for level in self.levels if level in ("die", "module", "cluster"))
         self.smp, warnings = smp_of(
             self.plan.smp,
             self.request.name,
@@ -319,19 +317,6 @@ class X86Machine:
         self.board.cpus = self.smp.cpus
         for text in warnings:
             self.warn(text)
-
-    def make_cpus(self) -> None:
-        """All CPUs that are there from the start."""
-        line = self.request.line
-        text = line.cpu or default_model(self.family, self.request.target)
-        self.cpu = cpu_model(
-            self.quirks.label, self.request.target, text, limit_phys_bits=not self.quirks.ports_80_f0_of_machine
-        )
-        for index in range(self.smp.cpus):
-            apic = self.cpu.apic or self.smp.cpus > 1
-            cpu = X86Cpu(self.board, self.cpu.type_name, index, apic=apic)
-            self.board.plug(cpu)
-            self.cpus.append(cpu)
 
     # --- devices ---
 
@@ -349,159 +334,12 @@ class X86Machine:
             self.board, type_name, bus, properties=properties, parent=parent, name=name, machine=self.family
         )
 
-    def add_device(self, plan: DevicePlan) -> Device:
-        """A -device.
-
-        :raises OptionError: QEMU refuses it.
-        """
-        try:
-            return self.plug_in(plan.driver, plan.id, plan.properties)
-        except DeviceError as error:
-            raise OptionError(f"{plan.where}: {error}", *filter(None, [error.hint])) from error
-        except MemoryModelError as error:
-            # a name that is taken ends QEMU wherever it happens
-            own = "already registered" in str(error)
-            raise OptionError(str(error) if own else f"{plan.where}: {error}") from error
-
-    def plug_in(
-        self,
-        driver: str,
-        name: str | None,
-        properties: Mapping[str, str],
-        *,
-        texts: Callable[[str, Mapping[str, str]], Mapping[str, str]] = lambda driver, properties: properties,
-    ) -> Device:
-        """A device that a user adds, now or while the machine runs.
-
-        *texts* makes properties of *properties* for the type, once only they are left to look at.
-
-        :raises DeviceError: QEMU refuses it.
-        """
-        board = self.board
-        given = dict(properties)
-        bus_name = given.pop("bus", None)
-        types = qom_types(self.quirks.label, "x86_64")
-        known = device_types(self.quirks.label, self.request.target)
-        driver = known.named(driver, types)
-        if board.completed:
-            self.hotplug.check_type(driver)
-        check_class(board, driver)
-        bus = find_bus(board, types, driver, known.buses[driver], bus_name)
-        if board.completed:
-            self.hotplug.check_place(driver, bus)
-            text = self.quirks.device_id_text
-            if name is not None and text and not identifier(name):
-                raise DeviceError(text.format(name))
-        parent = board.peripheral
-        if name is not None and parent.child(name) is not None:
-            raise DeviceError(f"Duplicate device ID '{name}'")
-        # the number is used up even if the device cannot be had
-        anonymous = f"device[{self.nameless}]"
-        self.nameless += name is None
-        given = dict(texts(driver, given))
-        error = self._bad_global(driver)
-        if error is not None:
-            raise DeviceError(error)
-        special = self.special_device(driver, name, given)
-        device = special or create(board, driver, device_id=name, properties=given)
-        # a slot that is taken is refused before anything else is looked at
-        if isinstance(device, PciFunction) and isinstance(bus, PciBus):
-            bus.try_slot(device, given.get("addr"))
-        check_singles(board, driver)
-        try:
-            if name is not None:
-                board.plug(device, bus, parent=board.peripheral, name=name)
-            else:
-                board.plug(device, bus, parent=board.peripheral_anon, name=anonymous)
-        except DeviceError as refusal:
-            self.hotplug.leave_behind(device, refusal)
-            raise
-        try:
-            check_controller(device, isinstance(device, PciFunction) and self.hotplug.by_acpi(device.pci_bus))
-        except DeviceError:
-            board.unplug(device)
-            raise
-        return device
-
-    @property
-    def acpi_hotplug(self) -> bool:
-        """ACPI serves hot-plug behind bridges, not the bridges themselves."""
-        return False
-
-    def special_device(self, driver: str, name: str | None, properties: Mapping[str, str]) -> Device | None:
-        """A device that is not made from the catalogue, or None."""
-        from qshim.devices.memory.table import memory_device
-
-        if driver.endswith(f"-{self.request.target}-cpu"):
-            check_properties(self.board, driver, properties)
-            return hot_cpu(self, driver, name, properties)
-        return memory_device(self.board, driver, name, properties)
-
     def reset(self) -> list[Deleted]:
         """system_reset; what it has removed."""
         with self.topology.transaction():
             gone = self.hotplug.reset()
             self.board.reset()
         return gone
-
-    # --- globals ---
-
-    def globals(self) -> None:
-        """Properties that the machine type and -global set."""
-        types = qom_types(self.quirks.label, "x86_64")
-        if types is not None:
-            for row in compat_props(self.quirks.label, self.request.name):
-                self.board.globals.append((row["qom-type"], row["property"], row["value"]))
-        self.board.globals += self.plan.globals
-
-    def check_nic_globals(self) -> None:
-        """10.0 and later look at every network card before they make one.
-
-        :raises MachineError: -global sets what a card does not have.
-        """
-        if self.quirks.nics_are_tried:
-            for kind in nic_types(self.quirks.label, self.request.target):
-                error = self._bad_global(kind)
-                if error is not None:
-                    raise MachineError(error)
-
-    def _bad_global(self, type_name: str) -> str | None:
-        """What QEMU says of a -global that a device of *type_name* does not take."""
-        types = qom_types(self.quirks.label, "x86_64")
-        for kind, name, value in self.plan.globals:
-            if types is not None and types.implements(type_name, kind):
-                told = types.device_properties(type_name)
-                if isinstance(told, list) and name not in {row["name"] for row in told}:
-                    return f"can't apply global {kind}.{name}={value}: Property '{type_name}.{name}' not found"
-        return None
-
-    def check_globals(self) -> None:
-        """-global for types that do not exist."""
-        types = qom_types(self.quirks.label, "x86_64")
-        if types is None:
-            return
-        for kind, name, _ in self.plan.globals:
-            if kind not in types.by_name:
-                self.warn(f"global {kind}.{name} has invalid class name")
-
-    # --- firmware ---
-
-    def load_bios(self, default: str, size: int) -> tuple[bytes | None, int]:
-        """Contents (None: nothing to load) and size of the firmware.
-
-        :raises MachineError: it cannot be had, or its size is wrong.
-        """
-        name = self.plan.bios
-        if name is None:
-            data = self.request.firmware(default)
-            if data is not None and len(data) != size and not self.plan.data_dirs:
-                # the file of another release: the layout is that of this one
-                data = None
-            return data, size if data is None else len(data)
-        data = self.request.firmware(name)
-        if data is None or not data or len(data) % (64 * KIB):
-            raise MachineError(f"qemu: could not load PC BIOS '{name}'")
-        return data, len(data)
 
     def acpi_blocks(self) -> None:
         """The blocks that machine-done makes for ACPI tables (4)."""
@@ -522,40 +360,34 @@ class X86Machine:
     rsdp_size = 20
 
     def acpi_tables(self) -> int:
-        """Bytes of the ACPI tables, in whole units; beyond 1006 CPUs seen at 1007 and 4096 alone (x86-boards.md 4)."""
-        cpus = self.smp.max_cpus
-        if self.compat.small_tables:
-            # a bit more than 100 bytes for each CPU on top of what every machine has (7.2)
-            return up(7052 + 105 * cpus, 4 * KIB)
-        if cpus <= 1006:
-            return 128 * KIB
-        return up(cpus * 160, 128 * KIB)
+        """Bytes of the ACPI tables, in whole units."""
+        raise NotImplementedError
 
-    def tell_host(self, host: Device) -> None:
-        """What the host bridge is told of RAM."""
-        host.properties |= {
-            "below-4g-mem-size": str(self.layout.below), "above-4g-mem-size": str(self.layout.above),
-        }  # fmt: skip
+    # --- what users asked for ---
 
-    def map_ram(self, layout: Layout) -> None:
-        """RAM below and above 4 GiB."""
-        board = self.board
-        self.layout = layout
-        board.below_4g = layout.below
-        if self.ram is None:
-            return
-        low = board.alias("ram-below-4g", self.ram, 0, layout.below)
-        board.system.add_subregion(low, 0)
-        if layout.above:
-            high = board.alias("ram-above-4g", self.ram, layout.below, layout.above)
-            board.system.add_subregion(high, layout.above_start)
+    def defaults(self, *types: str) -> bool:
+        """Whether the board adds a default device of this kind: nobody said -nodefaults or gave one."""
+        if self.request.line.nodefaults:
+            return False
+        return not any(plan.driver in types for plan in self.plan.devices)
 
-    def device_memory_limits(self) -> None:
-        """Whether slots and maxmem fit.
+    @property
+    def acpi_hotplug(self) -> bool:
+        """ACPI serves hot-plug behind bridges, not the bridges themselves."""
+        return False
 
-        :raises MachineError: they do not.
+    def check_added(self, device: Device) -> None:
+        """What the board looks at before a device that a user adds is plugged in.
+
+        :raises DeviceError: the board refuses it.
         """
-        if self.plan.slots > 256:
-            raise MachineError(f"unsupported amount of memory slots: {self.plan.slots}")
-        if self.max_memory % 4096:
-            raise MachineError("maximum memory size must by aligned to multiple of 4096 bytes")
+
+    def added(self, device: Device) -> None:
+        """What the board does with a device that a user has added."""
+
+    def hot_cpu(self, driver: str, name: str | None, properties: Mapping[str, str]) -> Device:
+        """A CPU that -device or device_add brings.
+
+        :raises DeviceError: the board has no place for it.
+        """
+        raise DeviceError(f"Device '{driver}' can not be hotplugged on this machine")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from qshim.devices.catalogue import CatalogueDevice, create
-from qshim.machines.x86 import X86Machine
+from qshim.machines.x86.machine import X86Machine
 from qshim.qom import QomObject
 
 __all__ = ["make_dma", "make_pics", "second"]

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from qshim.devices.catalogue import CatalogueDevice, create
 from qshim.devices.qdev import Device
-from qshim.machines.layouts import (
-    FOUR_GIB,
-    IOAPIC_SECOND,
-    KIB,
-    MICROVM_VIRTIO,
-    MICROVM_VIRTIO_STEP,
-    Layout,
-    split,
-)  # fmt: skip
-from qshim.machines.pairs import make_pics
-from qshim.machines.pcboard import Pc
+from qshim.machines.x86.layouts import FOUR_GIB, IOAPIC_SECOND, MICROVM_VIRTIO, MICROVM_VIRTIO_STEP, Layout, split
+from qshim.machines.x86.pairs import make_pics
+from qshim.machines.x86.pcboard import Pc
 from qshim.memory import MemoryRegion
 from qshim.qom import QomObject
+from qshim.units import KIB
 
 __all__ = ["MicroVm"]
 

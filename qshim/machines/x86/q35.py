@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from qshim.devices.catalogue import CatalogueFunction, create
 from qshim.devices.qdev import Bus
-from qshim.machines.layouts import GIB
-from qshim.machines.pcboard import EEPROMS, Pc
+from qshim.machines.nics import make_nics
+from qshim.machines.x86.pcboard import EEPROMS, Pc
+from qshim.units import GIB
 
 __all__ = ["PcQ35"]
 
@@ -77,7 +78,7 @@ class PcQ35(Pc):
             for number in range(EEPROMS):
                 make("smbus-eeprom", i2c, {"address": str(0x50 + number)})
         self.make_vga(bus)
-        self.make_nics(bus)
+        make_nics(self, bus)
         self.make_nvdimm()
         self.add_memory_hotplug()
         self.make_gpios()

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qshim.errors import QshimError
+from qshim.units import GIB, up
 
-__all__ = ["GIB", "KIB", "MIB", "Layout", "MachineError", "device_memory", "split", "up"]
+__all__ = ["Layout", "device_memory", "split"]
 
-KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 FOUR_GIB = 4 * GIB
-TIB = 1 << 40
 
 # low memory
 OPTION_ROMS, OPTION_ROMS_SIZE = 0xC0000, 0x20000
@@ -21,19 +19,6 @@ MICROVM_VIRTIO_STEP = 0x200
 IOAPIC_SECOND = 0xFEC10000
 AMD_HOLE = 0xFD00000000
 """First address of the HyperTransport hole, 12 GiB below 1 TiB (1.4)."""
-
-
-class MachineError(QshimError):
-    """QEMU does not start such a machine; the text is its own."""
-
-    def __init__(self, *lines: str) -> None:
-        super().__init__("\n".join(lines))
-        self.lines = lines
-
-
-def up(value: int, unit: int) -> int:
-    """*value* rounded up to a multiple of *unit*."""
-    return -(-value // unit) * unit
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,25 +6,13 @@ from qshim.argv.errors import OptionError
 from qshim.devices.catalogue import CatalogueDevice, create, instantiate
 from qshim.devices.memory.placement import DeviceMemory
 from qshim.devices.qdev import Bus, Device
-from qshim.machines.firmware import FirmwareMachine
-from qshim.machines.layouts import (
-    AMD_HOLE,
-    FOUR_GIB,
-    GIB,
-    MIB,
-    OPTION_ROMS,
-    OPTION_ROMS_SIZE,
-    TIB,
-    Layout,
-    MachineError,
-    device_memory,
-    split,
-    up,
-)  # fmt: skip
-from qshim.machines.pairs import make_dma, make_pics
+from qshim.machines.errors import MachineError
+from qshim.machines.x86.firmware import FirmwareMachine
+from qshim.machines.x86.layouts import AMD_HOLE, FOUR_GIB, OPTION_ROMS, OPTION_ROMS_SIZE, Layout, device_memory, split
+from qshim.machines.x86.pairs import make_dma, make_pics
 from qshim.memory import MemoryRegion
 from qshim.qom import QomObject
-from qshim.units import SPACE
+from qshim.units import GIB, MIB, SPACE, TIB, up
 
 __all__ = ["Pc"]
 
@@ -33,7 +21,6 @@ _VGA_TYPES = frozenset(
     ("isa-cirrus-vga", "cirrus-vga", "VGA", "isa-vga", "vmware-svga", "qxl-vga", "virtio-vga", "ati-vga",
      "vhost-user-vga", "virtio-vga-gl")
 )  # fmt: skip
-_NICS = {"virtio": "virtio-net-pci", "virtio-net": "virtio-net-pci", "e1000-82540em": "e1000"}
 EEPROMS = 8
 MAX_FIRMWARE = 8 * MIB
 
@@ -53,7 +40,6 @@ class Pc(FirmwareMachine):
 
     hotplug_cpus = True
     hole64_size = 2 * GIB
-    default_nic = "e1000"
     gpios = 28
 
     # --- memory ---
@@ -257,12 +243,6 @@ class Pc(FirmwareMachine):
             serials = 0
         return serials, parallels
 
-    def defaults(self, *types: str) -> bool:
-        """Whether the board adds a default device of this kind: nobody said -nodefaults or gave one."""
-        if self.request.line.nodefaults:
-            return False
-        return not any(plan.driver in types for plan in self.plan.devices)
-
     def make_vga(self, bus: Bus) -> None:
         """The graphics card."""
         kind = self.plan.vga
@@ -280,30 +260,6 @@ class Pc(FirmwareMachine):
     def make_user_device(self, type_name: str, bus: Bus, properties: dict[str, str] | None = None) -> Device:
         """A device that users could add as well."""
         return instantiate(self.board, type_name, bus, properties=properties)
-
-    def make_nics(self, bus: Bus) -> None:
-        """Network cards of -nic and -net."""
-        for model in self.nic_models():
-            type_name = _NICS.get(model, model)
-            device = self.make_user_device(type_name, bus)
-            if not self.plan.nets:
-                device.properties["netdev"] = "hub0port0"
-
-    def nic_models(self) -> list[str]:
-        """Models of the cards, in order; the board's own where none was named."""
-        from qshim.argv.opts import members
-
-        models = []
-        for option, value in self.plan.nets:
-            values = members(value, "type").values
-            if option == "netdev" or (option == "net" and values.get("type") != "nic"):
-                continue
-            if option == "nic" and values.get("type") == "none":
-                continue
-            models.append(values.get("model", self.default_nic))
-        if not self.plan.nets and not self.request.line.nodefaults:
-            models.append(self.default_nic)
-        return models
 
     def make_gpios(self) -> None:
         """Interrupt lines that belong to nobody."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qshim.argv.errors import OptionError
-from qshim.machines.layouts import FOUR_GIB, ISA_BIOS_END, KIB, MIB, MachineError
-from qshim.machines.x86 import X86Machine
+from qshim.machines.errors import MachineError
+from qshim.machines.x86.layouts import FOUR_GIB, ISA_BIOS_END
+from qshim.machines.x86.machine import X86Machine
 from qshim.memory import MemoryRegion
+from qshim.units import KIB, MIB
 
 __all__ = ["FirmwareMachine"]
 
