@@ -22,7 +22,7 @@ RANKS = {
     "vm": 5,
     "views": 6,
     "monitor": 7, "layout": 7,
-    "reports": 8,
+    "reports": 8, "bridge": 8,
     "edge": 9,
     "crosscheck": 10,
     "cli": 11, "testing": 12, "pytest_plugin": 13, "__main__": 13,
