@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Board"]
 
 IO_SPACE = 0x10000
+_ESCAPES = str.maketrans({"/": "\\x2f", "[": "\\x5b", "]": "\\x5d"})
+"""How the object tree writes what would be part of a path."""
 MAC_LINE = 'mac = "52:54:00:12:34:'
 
 
@@ -141,7 +143,7 @@ class Board:
         if in_tree and region.name is not None:
             where = region.parent if isinstance(region.parent, QomObject) else self.unattached
             kind = "iommu-memory-region" if region.is_iommu else "memory-region"
-            node = where.add_numbered(region.name.replace("/", "\\x2f"), QomObject(kind))
+            node = where.add_numbered(region.name.translate(_ESCAPES), QomObject(kind))
             region.parent = where
         if isinstance(region.parent, Device):
             region.parent.regions[region] = node

@@ -7,6 +7,7 @@ References: `X[0]` a region of this device, `child/X[0]` of a child of it, `../X
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,10 @@ from qshim.devices.pci.bar import IO, ROM_SLOT
 from qshim.memory import MemoryRegionOps
 
 __all__ = ["ChildPlan", "Layout", "PciPlan", "RegionPlan", "pow2_ceil"]
+
+
+_ESCAPED = re.compile(r"\\x(2f|5b|5d)")
+"""How the object tree writes `/`, `[` and `]` of a region's name."""
 
 
 def pow2_ceil(number: int) -> int:
@@ -48,8 +53,9 @@ class RegionPlan:
 
     @property
     def plain(self) -> str:
-        """The region's name without its number."""
-        return self.name.rpartition("[")[0]
+        """The region's name without its number, its special characters written out."""
+        name = self.name.rpartition("[")[0]
+        return name if "\\x" not in name else _ESCAPED.sub(lambda found: chr(int(found[1], 16)), name)
 
     @property
     def bar(self) -> int | None:

@@ -47,6 +47,8 @@ def _place_of(machine: Machine, index: int) -> dict[str, int]:
     props["socket-id"] = place["socket"]
     if "die" in machine.levels and smp.dies > 1:
         props["die-id"] = place["die"]
+    if "cluster" in machine.levels:
+        props["cluster-id"] = place["cluster"]
     if "module" in machine.levels and smp.modules > 1:
         props["module-id"] = place["module"]
     props["core-id"] = place["core"]

@@ -23,6 +23,10 @@ def board_of(name: str, target: str = "x86_64") -> type[Machine] | None:
         from qshim.machines.none import NoneMachine
 
         return NoneMachine
+    if target in ("aarch64", "arm") and name.startswith("virt-"):
+        from qshim.machines.arm.virt import ArmVirt
+
+        return ArmVirt
     if target not in ("x86_64", "i386"):
         return None
     if name.startswith("pc-i440fx-"):

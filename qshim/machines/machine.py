@@ -65,6 +65,8 @@ class Machine:
     levels: tuple[str, ...] = ("socket", "core", "thread")
     most_cpus = 1
     has_numa = True
+    adds_memory = False
+    """Memory devices can be plugged in."""
     hotplug_cpus = False
     default_nic = "e1000"
     """Model of a network card of which no other was named."""
@@ -76,7 +78,7 @@ class Machine:
         self.plan, self.quirks = request.plan, request.quirks
         self.compat = self.compat_of(request.name)
         topology = Topology(
-            page_bits=self.compat.page_bits,
+            page_bits=self.page_bits,
             rules=Rules(
                 late_listener_gets_coalesced=self.quirks.late_listener_gets_coalesced,
                 eventfd_diff_needs_listener=self.quirks.eventfd_diff_needs_listener,
@@ -108,6 +110,11 @@ class Machine:
         return Common()
 
     @property
+    def page_bits(self) -> int:
+        """Bits of an offset in the smallest page of the target."""
+        return self.compat.page_bits
+
+    @property
     def warn(self) -> Callable[[str], None]:
         """QEMU prints a warning."""
         return self.board.warn
@@ -128,7 +135,8 @@ class Machine:
         for row in compat_props(self.quirks.label, request.target, request.name) if self.board.types else ():
             self.board.globals.append((row["qom-type"], row["property"], row["value"]))
         self.board.globals += self.plan.globals
-        self.options = MachineOptions(self.board.types, self.type_name, dict(request.line.machine_properties))
+        given = dict(request.line.machine_properties)
+        self.options = MachineOptions(self.board.types, self.type_name, given, self.check_option)
         self.read_smp()
         self.read_memory()
         with self.topology.transaction():
@@ -145,6 +153,12 @@ class Machine:
         check_globals(self)
         check_peers(self)
         return self
+
+    def check_option(self, options: MachineOptions, key: str, value: str) -> None:
+        """Whether the board takes *value* for property *key* of -machine.
+
+        :raises MachineError: it does not.
+        """
 
     def populate(self) -> None:
         """Put everything on the board that this machine type has."""
@@ -272,7 +286,7 @@ class Machine:
             self.board.backends,
             self.levels,
             legacy_memory=self.legacy_numa_memory,
-            auto_node=self.has_numa and self.hotplug_cpus and self.auto_node,
+            auto_node=self.has_numa and self.auto_node,
         )
         self.board.said += self.numa.located
         for text in self.numa.warnings:
@@ -292,6 +306,8 @@ class Machine:
     @property
     def auto_node(self) -> bool:
         """Memory can be added, so there is a node to add it to."""
+        if not self.adds_memory:
+            return False
         if self.plan.slots:
             return self.compat.node_with_slots
         return self.max_memory > self.ram_size and self.compat.node_with_maxmem
@@ -348,7 +364,7 @@ class Machine:
         if owner is None or not self.has_acpi or not self.compat.acpi_tables:
             return
         tables = self.acpi_tables()
-        rows = [("/rom@etc/acpi/tables", tables, 2 * MIB), ("/rom@etc/table-loader", 4 * KIB, 64 * KIB)]
+        rows = [("/rom@etc/acpi/tables", tables, 2 * MIB), ("/rom@etc/table-loader", self.table_loader(), 64 * KIB)]
         if self.compat.rsdp_in_ram:
             rows.append(("/rom@etc/acpi/rsdp", 4 * KIB, 4 * KIB))
         for name, used, most in rows:
@@ -362,6 +378,10 @@ class Machine:
     def acpi_tables(self) -> int:
         """Bytes of the ACPI tables, in whole units."""
         raise NotImplementedError
+
+    def table_loader(self) -> int:
+        """Bytes of the commands that tell firmware how to link ACPI tables."""
+        return 4 * KIB
 
     # --- what users asked for ---
 

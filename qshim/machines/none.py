@@ -14,6 +14,11 @@ class NoneMachine(Machine):
     has_numa = False
     has_acpi = False
 
+    @property
+    def page_bits(self) -> int:
+        """Arm has pages of 1 KiB, where no machine type says otherwise."""
+        return 10 if self.request.target in ("aarch64", "arm") else 12
+
     def populate(self) -> None:
         """RAM at 0, where somebody asked for some."""
         if self.ram is not None:

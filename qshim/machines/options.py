@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from qshim.argv.errors import OptionError
@@ -20,12 +20,17 @@ _NOT_MODELLED = {
 }
 _HANDLED = frozenset(("type", "accel", "kernel-irqchip"))
 
+Check = Callable[["MachineOptions", str, str], None]
+"""Raises MachineError where a board does not take a value (options, property, value)."""
+
 
 class MachineOptions:
     """The properties that -machine set."""
 
-    def __init__(self, types: QomTypes | None, type_name: str, given: Mapping[str, str]) -> None:
-        """*types* are those of the QEMU, *given* property -> text.
+    def __init__(
+        self, types: QomTypes | None, type_name: str, given: Mapping[str, str], check: Check = lambda *told: None
+    ) -> None:
+        """*types* are those of the QEMU, *given* property -> text, *check* is what the board says of each.
 
         :raises MachineError: QEMU refuses one.
         """
@@ -34,6 +39,7 @@ class MachineOptions:
         self.types: dict[str, str] = {row["name"]: row["type"] for row in told} if isinstance(told, list) else {}
         for key, value in self.given.items():
             self._check(type_name, key, value)
+            check(self, key, value)
             if key.partition(".")[0] in _NOT_MODELLED:
                 raise MachineError(f"-machine {key}={value}: {_NOT_MODELLED[key.partition('.')[0]]}")
         encryption = self.given.get("memory-encryption")

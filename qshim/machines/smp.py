@@ -19,14 +19,15 @@ class Smp:
     sockets: int = 1
     dies: int = 1
     modules: int = 1
+    clusters: int = 1
     cores: int = 1
     threads: int = 1
 
     def place(self, index: int) -> dict[str, int]:
-        """Where CPU *index* sits: threads count fastest, then cores, modules, dies, sockets."""
+        """Where CPU *index* sits: threads count fastest, then cores, modules, clusters, dies, sockets."""
         levels = {}
         for name, count in (("thread", self.threads), ("core", self.cores), ("module", self.modules),
-                            ("die", self.dies), ("socket", self.sockets)):  # fmt: skip
+                            ("cluster", self.clusters), ("die", self.dies), ("socket", self.sockets)):  # fmt: skip
             levels[name] = index % count if name != "socket" else index
             index //= count
         return levels
@@ -38,7 +39,7 @@ def smp_of(
     """What -smp *given* means for *machine*, which takes up to *most* CPUs, and warnings.
 
     :param strict: zeros are errors (since 8.x; before, a warning).
-    :param levels: levels besides sockets, cores and threads that the board has (`dies`, `modules`).
+    :param levels: levels besides sockets, cores and threads that the board has (`dies`, `modules`, `clusters`).
     :raises MachineError: the numbers do not fit.
     """
     warnings: list[str] = []
@@ -55,7 +56,8 @@ def smp_of(
     cpus, maximum = given.get("cpus", 0), given.get("maxcpus", 0)
     sockets, cores, threads = given.get("sockets", 0), given.get("cores", 0), given.get("threads", 0)
     dies, modules = given.get("dies", 0) or 1, given.get("modules", 0) or 1
-    inner = dies * modules
+    clusters = given.get("clusters", 0) or 1
+    inner = dies * modules * clusters
     if not cpus and not maximum:
         sockets, cores, threads = sockets or 1, cores or 1, threads or 1
     else:
@@ -83,6 +85,8 @@ def smp_of(
         shown += f" * dies ({dies})"
     if "modules" in levels:
         shown += f" * modules ({modules})"
+    if "clusters" in levels:
+        shown += f" * clusters ({clusters})"
     shown += f" * cores ({cores}) * threads ({threads})"
     if total != maximum:
         raise MachineError(
@@ -95,4 +99,4 @@ def smp_of(
         )
     if maximum > most:
         raise MachineError(f"Invalid SMP CPUs {maximum}. The max CPUs supported by machine '{machine}' is {most}")
-    return Smp(cpus, maximum, sockets, dies, modules, cores, threads), warnings
+    return Smp(cpus, maximum, sockets, dies, modules, clusters, cores, threads), warnings

@@ -43,10 +43,13 @@ class GpexHost(CatalogueDevice):
         self.ecam = board.io("pcie-mmcfg-mmio", ECAM_SIZE, self)
         memory = board.container("gpex_mmio", SPACE, self)
         ports = board.container("gpex_ioport", PORTS_SIZE, self)
-        self.window = board.io("gpex_mmio_window", SPACE, self)
-        self.ports = board.io("gpex_ioport_window", PORTS_SIZE, self)
-        self.window.add_subregion(memory, 0)
-        self.ports.add_subregion(ports, 0)
+        self.window, self.ports = memory, ports
+        if board.global_value(self.type_name, "allow-unmapped-accesses") not in ("off", "false"):
+            # without it, what no device takes is no access at all (machine types until 6.0)
+            self.window = board.io("gpex_mmio_window", SPACE, self)
+            self.ports = board.io("gpex_ioport_window", PORTS_SIZE, self)
+            self.window.add_subregion(memory, 0)
+            self.ports.add_subregion(ports, 0)
         bus = PciBus(board, "PCIE", memory, ports)
         self.add_bus("pcie.0", bus)
         board.pci_buses.append(bus)

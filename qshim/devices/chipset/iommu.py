@@ -10,12 +10,12 @@ from qshim.memory import MemoryRegion
 from qshim.qom import QomObject
 from qshim.units import SPACE
 
-__all__ = ["AmdIommu", "IntelIommu", "VirtioIommu"]
+__all__ = ["AmdIommu", "IntelIommu", "Iommu", "VirtioIommu"]
 
 INTERRUPTS, INTERRUPT_SIZE = 0xFEE00000, 0x100000
 
 
-class _Iommu(CatalogueDevice):
+class Iommu(CatalogueDevice):
     """Gives each function that appears on the first root bus its own view of memory."""
 
     keeps: tuple[str, ...] = ()
@@ -61,9 +61,9 @@ class _Iommu(CatalogueDevice):
         """A new view."""
         raise NotImplementedError
 
-    def translating(self, name: str) -> MemoryRegion:
-        """A region that translates."""
-        region = MemoryRegion.iommu(self.board.topology, name, SPACE, owner=self)
+    def translating(self, name: str, size: int = SPACE) -> MemoryRegion:
+        """A region of *size* bytes that translates."""
+        region = MemoryRegion.iommu(self.board.topology, name, size, owner=self)
         self.regions[region] = self.add_numbered(name, QomObject(self.region_type))
         return region
 
@@ -72,11 +72,12 @@ class _Iommu(CatalogueDevice):
         self.root_bus.dma_root = None
         super().unrealize()
 
-    def _add_space(self, root: MemoryRegion, name: str) -> None:
+    def add_space(self, root: MemoryRegion, name: str) -> None:
+        """An address space more, which goes with the device."""
         self.spaces.append(self.board.space(root, name))
 
 
-class IntelIommu(_Iommu):
+class IntelIommu(Iommu):
     """intel-iommu: untranslated until a guest enables it."""
 
     keeps = ("intel_iommu",)
@@ -98,7 +99,7 @@ class IntelIommu(_Iommu):
         translated = self.translating(f"vtd-{place}-dmar")
         interrupts = board.alias("vtd-ir", self.interrupts, 0, INTERRUPT_SIZE, self)
         root = board.container(f"vtd-{place}", SPACE, self)
-        self._add_space(root, "vtd-root")
+        self.add_space(root, "vtd-root")
         translated.add_subregion(interrupts, INTERRUPTS, 1)
         fault = board.io("vtd-no-ir", INTERRUPT_SIZE, self)
         fault.set_enabled(False)
@@ -110,7 +111,7 @@ class IntelIommu(_Iommu):
         return root
 
 
-class AmdIommu(_Iommu):
+class AmdIommu(Iommu):
     """amd-iommu: whether it translates from the start depends on the release."""
 
     keeps = ("amdvi-mmio",)
@@ -137,7 +138,7 @@ class AmdIommu(_Iommu):
         board, quirks = self.board, self.board.quirks
         translated = self.translating("amd_iommu")
         root = board.container("amdvi_root", SPACE, self)
-        self._add_space(root, f"amd_iommu_devfn_{devfn}")
+        self.add_space(root, f"amd_iommu_devfn_{devfn}")
         if not quirks.amd_iommu_has_views:
             interrupts = board.io("amd_iommu_ir", INTERRUPT_SIZE, self)
             root.add_subregion(translated, 0, 1)
@@ -152,7 +153,7 @@ class AmdIommu(_Iommu):
         return root
 
 
-class VirtioIommu(_Iommu):
+class VirtioIommu(Iommu):
     """virtio-iommu-device: bypassed until a driver comes."""
 
     region_type = "virtio-iommu-memory-region"
@@ -162,7 +163,7 @@ class VirtioIommu(_Iommu):
         board = self.board
         name = f"virtio-iommu-memory-region-{len(self.roots)}-{devfn}"
         root = board.container(name, SPACE, self)
-        self._add_space(root, "virtio-iommu-device")
+        self.add_space(root, "virtio-iommu-device")
         translated = self.translating(name)
         bypass = board.alias("system", board.system, 0, SPACE, self)
         translated.set_enabled(False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from qshim.devices.arm.gic import GicV2, GicV3, GicV5
+from qshim.devices.arm.smmu import SmmuV3
 from qshim.devices.chipset.extra_root import Pxb
 from qshim.devices.chipset.gpex import GpexHost
 from qshim.devices.chipset.host import I440FXHost, Q35Host
@@ -19,6 +21,10 @@ from qshim.devices.memory.virtio import VirtioMem, VirtioPmem
 __all__ = ["CLASSES"]
 
 CLASSES: dict[str, Any] = {
+    "arm_gic": GicV2,
+    "arm-gicv3": GicV3,
+    "arm-gicv5": GicV5,
+    "arm-smmuv3": SmmuV3,
     "gpex-pcihost": GpexHost,
     "i440FX": I440FX,
     "i440FX-pcihost": I440FXHost,

@@ -5,31 +5,56 @@ The commands are those of Intel's command set, which Common Flash Interface chip
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
 from qshim.devices.board import Board
 from qshim.devices.qdev import Device
 from qshim.memory import MemoryRegion, MemoryRegionOps, MemTxAttrs
 from qshim.memory.ops import AccessSizes, Endian
+from qshim.units import U64_MAX
 
-__all__ = ["Flash"]
+__all__ = ["PC_CHIP", "VIRT_CHIP", "Chip", "Flash"]
 
 ARRAY = (0x00, 0xF0, 0xFF)
 PROGRAM, ERASE, CLEAR_STATUS, LOCK, STATUS, IDENTITY, QUERY, BUFFER = (0x10, 0x40), (0x20, 0x28), 0x50, 0x60, 0x70, \
     0x90, 0x98, 0xE8  # fmt: skip
 CONFIRM, LOCK_BLOCK = 0xD0, 0x01
 READY, FAILED = 0x80, 0x10
-SECTOR, BLOCK, COUNT = 0x1000, 0x800, 0x7FF
+BLOCK, COUNT = 0x800, 0x7FF
 
-SECTOR = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """What kind of flash."""
+
+    sector: int
+    """Bytes that are erased at once."""
+    widths: tuple[int, int, int]
+    """Bytes of a bank, of a chip in it, and the most that a chip may have; 0: not told."""
+    identity: tuple[int, int, int, int]
+    tells_address: bool
+    """`info qtree` knows where it is mapped."""
+
+
+PC_CHIP = Chip(4096, (1, 0, 0), (0, 0, 0, 0), True)
+VIRT_CHIP = Chip(256 << 10, (4, 2, 2), (0x89, 0x18, 0, 0), False)
 
 
 class Flash(Device):
-    """A flash chip that holds *data*."""
+    """A flash chip of *size* bytes (None: as many as *data* has) with the contents *data*, zeros behind them."""
 
-    def __init__(self, board: Board, data: bytes, name: str) -> None:
+    region: MemoryRegion
+
+    def __init__(
+        self, board: Board, data: bytes, name: str, *, chip: Chip = PC_CHIP, size: int | None = None
+    ) -> None:
         super().__init__(board, "cfi.pflash01")
         self.data = data
+        self.size = len(data) if size is None else size
+        self.chip = chip
         self.region_name = name
-        self.region: MemoryRegion | None = None
         self.command = 0
         self.cycle = 0
         """Writes that the current command has had."""
@@ -41,29 +66,32 @@ class Flash(Device):
 
     def qtree_lines(self) -> list[str]:
         """What `info qtree` says of it."""
-        blocks = len(self.data) // SECTOR
-        at = 0 if self.region is None else self.region.addr
-        lines = [
-            f'drive = "{self.region_name.replace("system.flash", "pflash")}"', f"num-blocks = {blocks} (0x{blocks:x})",
-            f"sector-length = {SECTOR} (0x{SECTOR:x})", "width = 1 (0x1)", "device-width = 0 (0x0)",
-            "max-device-width = 0 (0x0)", "big-endian = false", "secure = false", "id0 = 0 (0x0)", "id1 = 0 (0x0)",
-            "id2 = 0 (0x0)", "id3 = 0 (0x0)", f'name = "{self.region_name}"',
-        ]  # fmt: skip
+        chip = self.chip
+        width, device, most = chip.widths
+        numbers = {
+            "num-blocks": self.size // chip.sector, "sector-length": chip.sector, "width": width,
+            "device-width": device, "max-device-width": most,
+        }  # fmt: skip
+        lines = [f'drive = "{f"pflash{self.region_name[-1]}" if self.data else ""}"', *_assigned(numbers)]
+        identity = {f"id{n}": value for n, value in enumerate(chip.identity)}
+        lines += ["big-endian = false", "secure = false", *_assigned(identity), f'name = "{self.region_name}"']
         types = self.board.types
         told = None if types is None else types.device_properties(self.type_name)
         if isinstance(told, list) and any(row["name"] == "old-multiple-chip-handling" for row in told):
             lines.append("old-multiple-chip-handling = false")
-        return [*lines, f"mmio {at:016x}/{len(self.data):016x}"]
+        at = self.region.addr if chip.tells_address else U64_MAX
+        return [*lines, f"mmio {at:016x}/{self.size:016x}"]
 
     def realize(self) -> None:
         """Make the region with its contents."""
         ops = MemoryRegionOps(
             read=self._read, write=self._write, endian=Endian.LITTLE, valid=AccessSizes(1, 4), impl=AccessSizes(1, 4)
         )
-        self.region = self.board.rom_device(self.region_name, len(self.data), ops, self, block=self.region_name)
+        self.region = self.board.rom_device(self.region_name, self.size, ops, self, block=self.region_name)
         block = self.region.ram_block
         assert block is not None
-        block.write(0, self.data)
+        if self.data:
+            block.write(0, self.data)
 
     def reset(self) -> None:
         """Read directly again."""
@@ -77,11 +105,9 @@ class Flash(Device):
     def _show_array(self) -> None:
         self.command = self.cycle = 0
         self.block = None
-        if self.region is not None:
-            self.region.set_romd_mode(True)
+        self.region.set_romd_mode(True)
 
     def _write(self, offset: int, value: int, size: int, attrs: MemTxAttrs) -> None:
-        assert self.region is not None
         byte = value & 0xFF
         if not self.cycle:
             self.region.set_romd_mode(False)
@@ -102,7 +128,7 @@ class Flash(Device):
         if byte in PROGRAM or byte == LOCK:
             self.cycle = 1
         elif byte in ERASE:
-            self._store(offset & ~(SECTOR - 1), b"\xff" * SECTOR)
+            self._store(offset & ~(self.chip.sector - 1), b"\xff" * self.chip.sector)
             self.status |= READY
             self.cycle = 1
         elif byte == BUFFER:
@@ -140,7 +166,6 @@ class Flash(Device):
 
     def _open(self, offset: int) -> None:
         """Take a copy of the block around *offset* to write into."""
-        assert self.region is not None
         memory = self.region.ram_block
         assert memory is not None
         self.block = offset & ~(BLOCK - 1)
@@ -159,7 +184,11 @@ class Flash(Device):
         self.cycle = 0
 
     def _store(self, offset: int, data: bytes) -> None:
-        assert self.region is not None
         block = self.region.ram_block
         assert block is not None
         block.write(offset, data)
+
+
+def _assigned(numbers: Mapping[str, int]) -> Iterator[str]:
+    for name, value in numbers.items():
+        yield f"{name} = {value} (0x{value:x})"

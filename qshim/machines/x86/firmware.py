@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qshim.argv.errors import OptionError
 from qshim.machines.errors import MachineError
+from qshim.machines.firmware import flash_images
 from qshim.machines.x86.layouts import FOUR_GIB, ISA_BIOS_END
 from qshim.machines.x86.machine import X86Machine
 from qshim.memory import MemoryRegion
@@ -64,20 +64,12 @@ class FirmwareMachine(X86Machine):
         """Contents of -drive if=pflash by unit.
 
         :raises OptionError: an image cannot be read.
+        :raises MachineError: the first one is missing.
         """
-        found: dict[int, bytes] = {}
-        for drive in self.plan.drives:
-            if drive.values.get("if") != "pflash":
-                continue
-            unit = int(drive.values.get("unit", drive.values.get("index", str(len(found)))))
-            path = drive.values.get("file", "")
-            try:
-                found[unit] = self.request.open_image(path)
-            except OSError as error:
-                raise OptionError(f"{drive.where}: Could not open '{path}': {error.strerror}") from None
+        found = flash_images(self)
         if 1 in found and 0 not in found:
             raise MachineError("pflash1 requires pflash0")
-        return sorted(found.items())
+        return list(found.items())
 
     def make_flash(self, images: Sequence[tuple[int, bytes]]) -> None:
         """Flash from the end of 4 GiB downwards."""
@@ -99,7 +91,6 @@ class FirmwareMachine(X86Machine):
             name = f"system.flash{unit}"
             flash = Flash(board, data, name)
             board.plug(flash, board.sysbus, parent=board.machine, name=name)
-            assert flash.region is not None
             board.system.add_subregion(flash.region, FOUR_GIB - total)
             if unit == 0:
                 self._flash_bios(flash.region, data)

@@ -23,7 +23,7 @@ class IsaPc(Pc):
     most_cpus = 1
     has_acpi = False
     gpios = 7
-    hotplug_cpus = True
+    hotplug_cpus = adds_memory = True
     default_nic = "ne2k_isa"
     roms_are_readonly = False
 

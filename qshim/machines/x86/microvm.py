@@ -25,7 +25,7 @@ class MicroVm(Pc):
     ram_id = "microvm.ram"
     most_cpus = 288
     gpios = 28
-    hotplug_cpus = False
+    hotplug_cpus = adds_memory = False
     roms_are_readonly = False
 
     @property

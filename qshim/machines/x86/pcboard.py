@@ -38,7 +38,7 @@ class Pc(FirmwareMachine):
             return ("socket", "die", "module", "core", "thread")
         return ("socket", "die", "core", "thread")
 
-    hotplug_cpus = True
+    hotplug_cpus = adds_memory = True
     hole64_size = 2 * GIB
     gpios = 28
 

@@ -1,0 +1,85 @@
+"""-cpu of the virt board: which models it takes, and how far they reach (spec/virt-boards.md 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from qshim.argv.dialect import option_help
+from qshim.argv.opts import split
+from qshim.machines.errors import MachineError
+from qshim.qom.types import QomTypes
+from qshim.versions.virt import virt_quirks
+
+__all__ = ["ArmCpuModel", "arm_cpu"]
+
+DEFAULT = "cortex-a15"
+_WIDE = {"cortex-a57": 44, "cortex-a72": 44, "neoverse-n1": 48, "neoverse-v1": 48, "neoverse-n2": 48}
+"""Bits of physical addresses, where they are not 40."""
+_SMALL = ("cortex-a7", "cortex-a15")
+_OLD = ("cortex-a7", "cortex-a15", "cortex-a35", "cortex-a53", "cortex-a55", "cortex-a57", "cortex-a72", "cortex-a76",
+        "a64fx", "neoverse-n1", "max")  # fmt: skip
+_NEW = ("cortex-a7", "cortex-a15", "cortex-a35", "cortex-a55", "cortex-a72", "cortex-a76", "cortex-a710", "a64fx",
+        "neoverse-n1", "neoverse-v1", "neoverse-n2", "cortex-a53", "cortex-a57", "max")  # fmt: skip
+"""In the order in which QEMU names them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmCpuModel:
+    """A CPU model."""
+
+    name: str
+    type_name: str
+    bits: int
+    """Width of physical addresses."""
+    is_64: bool
+    """It starts in AArch64."""
+    tags: bool
+    """It has memory tagging."""
+
+
+def arm_cpu(text: str | None, target: str, label: str, types: QomTypes | None) -> ArmCpuModel:
+    """What `-cpu TEXT` means (None: the default).
+
+    :raises MachineError: QEMU refuses it.
+    """
+    quirks = virt_quirks(label)
+    members = split(text or DEFAULT)
+    name = members[0][0]
+    listed = option_help(label, target).get("-cpu help", (0, ""))[1].split()
+    name = name.removesuffix("-arm-cpu")
+    if name not in listed:
+        raise MachineError(f"unable to find CPU model '{name}'")
+    type_name = f"{name}-arm-cpu"
+    _check_features(type_name, members[1:], types)
+    valid = [known for known in (_NEW if quirks.valid_cpus_are_listed else _OLD) if known in listed]
+    if name == "host":
+        raise MachineError("CPU model 'host' requires KVM or HVF")
+    if name not in valid:
+        if quirks.valid_cpus_are_listed:
+            raise MachineError(f"Invalid CPU model: {name}", f"The valid models are: {', '.join(valid)}")
+        raise MachineError(f"mach-virt: CPU type {type_name} not supported")
+    is_64 = target == "aarch64" and name not in _SMALL
+    bits = _WIDE.get(name, 40)
+    if name == "max":
+        bits = 52 if target == "aarch64" else quirks.arm_max_bits
+    return ArmCpuModel(name, type_name, bits, is_64, name == "max" and target == "aarch64")
+
+
+def _check_features(
+    type_name: str, members: Sequence[tuple[str, str | None]], types: QomTypes | None
+) -> Mapping[str, str]:
+    """Feature -> text.
+
+    :raises MachineError: the type has no such feature.
+    """
+    given = {key: "on" if value is None else value for key, value in members if key}
+    told = types.properties(type_name) if given and types is not None else None
+    if isinstance(told, list):
+        names = {row["name"] for row in told}
+        for key, value in given.items():
+            if key not in names:
+                raise MachineError(
+                    f"can't apply global {type_name}.{key}={value}: Property '{type_name}.{key}' not found"
+                )
+    return given
