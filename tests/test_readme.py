@@ -68,7 +68,7 @@ def test_top_level_holds_what_the_design_names() -> None:
 
 
 def test_known_devices_are_those_of_the_catalogue() -> None:
-    from qshim.devices.catalogue import catalogue
+    from qshim.devices.recorded import catalogue
 
     listed = README.partition("Device types, each where that QEMU has it: ")[2].partition("\n\n")[0]
     named = re.findall(r"`([^`]+)`", listed)

@@ -7,11 +7,8 @@ classes in qshim.devices.chipset.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from qshim.devices.board import Board
@@ -22,48 +19,13 @@ from qshim.devices.pci.bridge import PciBridge
 from qshim.devices.pci.function import PciFunction
 from qshim.devices.properties import check_properties
 from qshim.devices.qdev import Bus, Device
+from qshim.devices.recorded import catalogue
 from qshim.memory import MemoryRegion
 from qshim.qom import QomObject
 
 __all__ = [
-    "Catalogue", "CatalogueBridge", "CatalogueDevice", "CatalogueFunction", "catalogue", "check_class", "create",
-    "instantiate",
+    "CatalogueBridge", "CatalogueDevice", "CatalogueFunction", "check_class", "create", "instantiate",
 ]  # fmt: skip
-
-
-class Catalogue:
-    """What was recorded of the devices of one QEMU."""
-
-    def __init__(self, data: Mapping[str, Any]) -> None:
-        """*data*: the content of a data file."""
-        self._types: Mapping[str, str] = data["types"]
-        self._board: Mapping[str, str] = data["board"]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Types that a user can ask for, in order of their names."""
-        return tuple(sorted(self._types))
-
-    def entry(self, name: str, board: str | None = None) -> Mapping[str, Any] | None:
-        """What was recorded of type *name* as a device that users add, else as one that *board* (or any) makes."""
-        if board is not None and name in self._board:
-            found: Mapping[str, Mapping[str, Any]] = json.loads(self._board[name])
-            for key in (board, *found):
-                if key in found:
-                    return found[key]
-        if name in self._types:
-            told: Mapping[str, Any] = json.loads(self._types[name])
-            return told
-        return None if board is not None else self.entry(name, "q35")
-
-
-@cache
-def catalogue(label: str) -> Catalogue | None:
-    """The catalogue of dialect *label*; None where no binary was asked."""
-    import lzma
-
-    path = Path(__file__).parents[1] / "data" / f"devices-{label}.json.xz"
-    return Catalogue(json.loads(lzma.decompress(path.read_bytes()))) if path.is_file() else None
 
 
 RECORDED_PATH = "/machine/peripheral/dut"
@@ -292,7 +254,7 @@ def create(
 
     :raises DeviceError: the catalogue does not know the type, or QEMU did not start it either.
     """
-    known = catalogue(board.quirks.label)
+    known = catalogue(board.quirks.label, board.target)
     entry = None if known is None else known.entry(type_name, machine)
     if entry is None:
         raise DeviceError(f"'{type_name}' is not a valid device model name")
@@ -321,7 +283,7 @@ def check_class(board: Board, type_name: str) -> None:
 
     :raises DeviceError: it does not.
     """
-    known = catalogue(board.quirks.label)
+    known = catalogue(board.quirks.label, board.target)
     entry = None if known is None else known.entry(type_name)
     text = _failure(board, entry or {})
     if text is not None and "dynamic sysbus" in text:
@@ -331,7 +293,7 @@ def check_class(board: Board, type_name: str) -> None:
 def _failure(board: Board, entry: Mapping[str, Any]) -> str | None:
     """What QEMU said to the type without properties on a board like this one; None: it started."""
     fails: Mapping[str, str] = entry.get("fails", {})
-    return fails.get(board.family) if board.family in ("pc", "q35", "microvm") else fails.get("q35")
+    return fails.get(board.family if board.family in ("pc", "q35", "microvm", "virt") else "q35")
 
 
 def _refuse(

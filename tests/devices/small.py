@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from qshim.devices.board import Board
-from qshim.devices.catalogue import catalogue, instantiate
+from qshim.devices.catalogue import instantiate
 from qshim.devices.errors import DeviceError
 from qshim.devices.pci import PciBus
 from qshim.devices.qdev import Bus, Device
+from qshim.devices.recorded import catalogue
 from qshim.memory import Topology
 from qshim.memory.allocate import allocate_ram
 from qshim.qom import MemoryBackend, QomObject

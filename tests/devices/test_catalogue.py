@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from qshim.devices.catalogue import catalogue
 from qshim.devices.errors import DeviceError
 from qshim.devices.properties import check_properties
+from qshim.devices.recorded import catalogue
 from qshim.versions import KNOWN
 from tests.devices.oracle import LABELS, Entry, differences, entries
 from tests.devices.small import add, small_board

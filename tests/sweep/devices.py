@@ -15,7 +15,7 @@ import random
 import sys
 from collections.abc import Iterator
 
-from qshim.devices.catalogue import catalogue
+from qshim.devices.recorded import catalogue
 from tests.support.oracle import LABELS, binaries
 from tests.sweep.x86 import MORE, run
 

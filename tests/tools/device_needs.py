@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatch
 
-__all__ = ["BOARD_ARGS", "Setting", "settings"]
+__all__ = ["BOARD_ARGS", "VIRT", "Setting", "settings"]
 
 Setting = tuple[str, str, tuple[str, ...]]
 """(-M value, properties of the device, further arguments in front of it)."""
@@ -111,13 +111,22 @@ NEEDS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
 )
 
 
-def settings(name: str) -> list[Setting]:
-    """Command lines to try for type *name*, the plain one on q35 first."""
-    found: list[Setting] = [("q35", "", ())]
+VIRT = "virt"
+_FIRMWARE = ("-bios", "{firmware}", "-cpu", "max")
+"""What lets the arm board plug DIMMs."""
+
+
+def settings(name: str, target: str = "x86_64") -> list[Setting]:
+    """Command lines to try for type *name*, the plain one on the usual board first."""
+    found: list[Setting] = []
     for pattern, machine, properties, extra in NEEDS:
         if fnmatch(name, pattern):
             found.append((machine, properties, extra))
             break
-    found.append(("pc", "", ()))
-    found.append(("microvm", "", ()))
-    return found
+    if target in ("x86_64", "i386"):
+        return [("q35", "", ()), *found, ("pc", "", ()), ("microvm", "", ())]
+    dimm = name in ("pc-dimm", "nvdimm") and target == "aarch64"
+    return [(VIRT, "", ())] + [
+        (",".join([VIRT, *machine.split(",")[1:]]), properties, (*_FIRMWARE, *extra) if dimm else extra)
+        for machine, properties, extra in found
+    ]

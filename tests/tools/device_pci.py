@@ -9,27 +9,51 @@ from tests.tools.device_probe import CORE_REGIONS, Machine, Snapshot
 
 __all__ = ["Functions"]
 
-ECAM, MICROVM_ECAM = 0xB0000000, 0xE0000000
-"""Where this script puts it on q35, and where microvm has it, which knows no other way."""
+Q35_ECAM = 0xB0000000
+"""Where this script puts it on q35."""
+
+
+class Windows:
+    """Where a machine shows its PCI: configuration space, and room for BARs."""
+
+    def __init__(self, machine: Machine) -> None:
+        tree = "".join(machine.hmp("info qom-tree"))
+        self.has_ports = "gpex-pcihost" not in tree
+        """Configuration space is behind ports cf8 and cfc; elsewhere ECAM is the only way."""
+        self.ecam = Q35_ECAM
+        self.io, self.io_base, self.memory, self.high = 0xC000, 0, 0x80000000, 0x8000000000
+        if not self.has_ports:
+            starts = {
+                found[2]: int(found[1], 16)
+                for line in machine.hmp("info mtree")
+                if (found := re.match(r" *([0-9a-f]{16})-.*?\): (?:alias )?(pcie-\w+(?:-high)?|gpex_ioport)\b", line))
+            }
+            self.ecam = starts["pcie-ecam"]
+            self.io_base = starts.get("gpex_ioport", 0)
+            self.memory = starts.get("pcie-mmio", self.memory)
+            self.high = starts.get("pcie-mmio-high", self.high)
+        elif "q35-pcihost" in tree:
+            for at, value in ((0x60, Q35_ECAM | 1), (0x64, 0)):
+                Config(machine, self, 0, 0, 0).write(at, value)
 
 
 class Config:
-    """Configuration space of one function through cf8/cfc."""
+    """Configuration space of one function."""
 
-    def __init__(self, machine: Machine, bus: int, slot: int, function: int) -> None:
+    def __init__(self, machine: Machine, windows: Windows, bus: int, slot: int, function: int) -> None:
         self.machine = machine
+        self.has_ports = windows.has_ports
         self.base = 1 << 31 | bus << 16 | slot << 11 | function << 8
-        self.without_ports = "gpex-pcihost" in "".join(machine.hmp("info qom-tree"))
-        self.ecam = (MICROVM_ECAM if self.without_ports else ECAM) + (bus << 20 | slot << 15 | function << 12)
+        self.ecam = windows.ecam + (bus << 20 | slot << 15 | function << 12)
 
     def read(self, offset: int) -> int:
-        if self.without_ports:
+        if not self.has_ports:
             return int(self.machine.qtest(f"readl {self.ecam + offset:#x}").split()[1], 16)
         self.machine.qtest(f"outl 0xcf8 {self.base | offset:#x}")
         return int(self.machine.qtest("inl 0xcfc").split()[1], 16)
 
     def write(self, offset: int, value: int) -> None:
-        if self.without_ports:
+        if not self.has_ports:
             self.machine.qtest(f"writel {self.ecam + offset:#x} {value:#x}")
             return
         self.machine.qtest(f"outl 0xcf8 {self.base | offset:#x}")
@@ -77,10 +101,8 @@ class Functions:
         self.machine = machine
         self.found: dict[str, dict[str, Any]] = {}
         self.bars: dict[str, dict[int, tuple[int, int, int]]] = {}
-        self.io, self.memory, self.high = 0xC000, 0x80000000, 0x8000000000
-        if "q35-pcihost" in "".join(machine.hmp("info qom-tree")):
-            for at, value in ((0x60, ECAM | 1), (0x64, 0)):
-                Config(machine, 0, 0, 0).write(at, value)
+        self.windows = Windows(machine)
+        self.io, self.memory, self.high = self.windows.io, self.windows.memory, self.windows.high
         for path in paths:
             lines = snapshot.qtree.get(path, [])
             place = next(
@@ -88,12 +110,11 @@ class Functions:
             )
             if place is None:
                 continue
-            self.one(path, Config(machine, int(place[1], 16), int(place[2], 16), int(place[3])))
+            self.one(path, Config(machine, self.windows, int(place[1], 16), int(place[2], 16), int(place[3])))
 
     def one(self, path: str, config: Config) -> None:
         short = config.short()
-        window = MICROVM_ECAM if config.without_ports else ECAM
-        long = config.long() if self.machine.qtest(f"readl {window:#x}") != "OK 0x0000000000000000" else None
+        long = config.long() if self.machine.qtest(f"readl {self.windows.ecam:#x}") != "OK 0x0000000000000000" else None
         bridge = short[0x0E] & 0x7F == 1
         bars: dict[int, tuple[int, int, int]] = {}
         index = 0
@@ -148,12 +169,12 @@ class Functions:
         out: dict[str, tuple[int, int]] = {}
         for path, told in self.found.items():
             for region, (row, parent) in snapshot.rows.items():
-                if (region.startswith(path + "/") or region in apart) and parent in (
-                    "/machine/unattached/pci[0]",
-                    "/machine/unattached/io[0]",
-                    "/machine/unattached/system[0]",
-                ):
-                    index = told["map"].get((row.start, int(parent.endswith("io[0]"))))
+                if parent is None or not (region.startswith(path + "/") or region in apart):
+                    continue
+                ports = parent.endswith(("/io[0]", "/gpex_ioport[0]"))
+                if ports or parent.endswith(("/pci[0]", "/system[0]", "/gpex_mmio[0]")):
+                    start = row.start - (self.windows.io_base if ports else 0)
+                    index = told["map"].get((start, int(ports)))
                     if index is not None and not CORE_REGIONS.fullmatch(row.name):
                         out[region] = (index, told["bars"][index][0])
         return out

@@ -1,11 +1,12 @@
 """Ask real QEMUs what each device adds to memory, ports, the object tree and PCI; write qshim/data/devices-V.json.xz.
 
-    python -m tests.tools.record_devices [--qemu-version V] [--merge] [TYPE...]
+    python -m tests.tools.record_devices [--qemu-version V] [--target T] [--merge] [TYPE...]
 
 Each type of `-device help` that is no CPU is started on a machine without default devices, with
 backends where it needs some (device_needs.py); devices that boards make themselves are taken from
 pc, q35, microvm and isapc. With types named, only those are asked and, with --merge, the rest of the
-data file is kept.
+data file is kept. Other targets than x86_64 are asked about their board `virt`; their files are called
+devices-V-T.json.xz, list all types, and say of each only what is not as in the file of x86_64.
 
 The file is a JSON object: `version`, `types` and `board`, the latter two from a type's name to an
 entry (`board`: machine to entry), each as JSON text of its own so that a reader parses only what it needs.
@@ -34,24 +35,26 @@ import contextlib
 import json
 import lzma
 import re
-import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qshim.qom.types import qom_types
+from qshim.argv.dialect import option_help
+from qshim.devices.recorded import catalogue
+from qshim.qom.types import target_types
 from qshim.recording.parse.qomtree import parse_qom_tree
 from qshim.rows import RegionRow
 from tests.support.oracle import LABELS, binaries
-from tests.tools.device_needs import BOARD_ARGS, Setting, settings
+from tests.tools.device_boards import BASES, boards, models, plain_arguments
+from tests.tools.device_needs import BOARD_ARGS, VIRT, Setting, settings
 from tests.tools.device_pci import Functions
 from tests.tools.device_probe import CORE_REGIONS, REGION_TYPES, Machine, Refusal, Snapshot, numbered
 
 DATA = Path(__file__).parents[2] / "qshim" / "data"
 PLAIN = ("q35", "pc", "microvm")
-MACHINES = (
-    "pc", "q35", "microvm", "isapc", "microvm,pcie=on,usb=on", "pc,usb=on", "pc,x-south-bridge=piix4-isa",
-)  # fmt: skip
+SEVERAL = ("riscv.aplic", "riscv.imsic", "riscv.aclint.swi", "pl061")
+"""Types of which a board has several that are not alike."""
 
 
 class Fragments:
@@ -184,19 +187,23 @@ def _packed(others: list[list[str]]) -> list[list[Any]]:
 class Recorder:
     """Records with one QEMU."""
 
-    def __init__(self, label: str, binary: str) -> None:
+    def __init__(self, label: str, binary: str, target: str = "x86_64", firmware: str = "") -> None:
         self.label = label
         self.binary = binary
-        types = qom_types(label, "x86_64")
+        self.target = target
+        self.firmware = firmware
+        """A file that stands for firmware."""
+        types = target_types(label, target)
         assert types is not None
         self.types = types
         self.plain: dict[tuple[str, ...], tuple[set[str], set[str]]] = {}
 
     def start(self, machine: str, extra: tuple[str, ...], device: str | None = None) -> Machine:
         memory = [] if "-m" in extra else ["-m", "128M"]
+        words = [word.replace("{firmware}", self.firmware) for word in (*plain_arguments(self.target), *extra)]
         return Machine(
             self.binary,
-            ["-M", machine, *BOARD_ARGS, *memory, *extra, *(["-device", device] if device is not None else [])],
+            ["-M", machine, *BOARD_ARGS, *memory, *words, *(["-device", device] if device is not None else [])],
         )
 
     def baseline(self, machine: str, extra: tuple[str, ...]) -> tuple[set[str], set[str]]:
@@ -215,7 +222,7 @@ class Recorder:
     def device(self, name: str) -> dict[str, Any] | None:
         """The entry of a type; None: users cannot make it."""
         entry: dict[str, Any] = {}
-        for setting in settings(name):
+        for setting in settings(name, self.target):
             try:
                 fragment = self.attempt(name, setting)
             except Refusal as refusal:
@@ -236,7 +243,7 @@ class Recorder:
                 if text:
                     entry["bare"] = text
             break
-        for machine in PLAIN:
+        for machine in PLAIN if self.target not in BASES else (VIRT,):
             if machine not in entry.get("fails", {}) and (machine != entry.get("on") or "with" in entry):
                 with contextlib.suppress(EOFError):
                     text = self.plain_start(name, machine)
@@ -341,8 +348,9 @@ class Recorder:
 
     # --- devices that boards make ---
 
-    def board(self, machine: str) -> dict[str, dict[str, Any]]:
-        vm = self.start(machine, ())
+    def board(self, name: str, machine: str, extra: tuple[str, ...] = ()) -> dict[str, dict[str, Any]]:
+        """Type -> entry of each device that *machine* makes; further ones of a type are called TYPE#1 and so on."""
+        vm = self.start(machine, extra)
         try:
             first = Snapshot(vm, self.types)
             devices = [
@@ -354,8 +362,31 @@ class Recorder:
         finally:
             vm.stop()
         out: dict[str, dict[str, Any]] = {}
-        for path, fragment in found.items():
-            out.setdefault(fragment["t"], {"on": machine, "path": path, "f": fragment})
+        for path in sorted(found, key=numbered):
+            fragment = found[path]
+            kind = fragment["t"]
+            if kind in SEVERAL:
+                for at in fragment.get("r", []):
+                    # where it is mapped is the board's business
+                    at.pop("at", None)
+            count = sum(key.partition("#")[0] == kind for key in out)
+            entry = {"on": name, "path": path, "f": fragment}
+            if not count:
+                out[kind] = entry
+            elif kind in SEVERAL and all(
+                entry["f"] != other["f"] for key, other in out.items() if key.partition("#")[0] == kind
+            ):
+                out[f"{kind}#{count}"] = entry
+        return out
+
+    def models(self, names: list[str]) -> dict[str, dict[str, Any]]:
+        """Type -> entry of the CPU of each model that starts on the usual board."""
+        out: dict[str, dict[str, Any]] = {}
+        for name in names:
+            with contextlib.suppress(Refusal, EOFError):
+                for kind, entry in self.board(VIRT, VIRT, ("-cpu", name)).items():
+                    if self.types.implements(kind, "cpu"):
+                        out[kind] = entry
         return out
 
 
@@ -373,59 +404,91 @@ def _functions(lines: list[str]) -> dict[str, list[str]]:
 
 
 def type_names(recorder: Recorder) -> list[str]:
-    """Types of `-device help`, or every device type where that command does not work."""
-    told = subprocess.run([recorder.binary, "-device", "help"], capture_output=True, text=True, timeout=60, check=False)
-    names = re.findall(r'^name "(.*?)"', told.stdout, re.MULTILINE)
-    if not names:
-        names = [
-            row["name"] for row in recorder.types.types
-            if recorder.types.implements(row["name"], "device") and not row.get("abstract")
-        ]  # fmt: skip
-    return sorted(n for n in set(names) if not recorder.types.implements(n, "cpu"))
+    """Types that `-device help` lists, without CPUs."""
+    told = option_help(recorder.label, recorder.target)["-device help"][1]
+    names = re.findall(r'^name "(.*?)"', told, re.MULTILINE)
+    return sorted(n for n in set(names) if n not in recorder.types.by_name or not recorder.types.implements(n, "cpu"))
+
+
+def own_part(entry: dict[str, Any], base: Mapping[str, Any], usual: str) -> dict[str, Any]:
+    """What of *entry*, recorded on virt, is not the same in *base*, recorded on *usual*; null: it is absent."""
+    own = {key: entry.get(key) for key in ("f", "with", "extra", "bare") if entry.get(key) != base.get(key)}
+    fails = base.get("fails", {})
+    text = entry.get("fails", {}).get(VIRT)
+    if text != fails.get(VIRT, fails.get(usual)):
+        own["fails"] = {} if text is None else {VIRT: text}
+    return own
+
+
+def different(board: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Type -> board -> entry without those that are as on the first board."""
+    out = {}
+    for kind, entries in board.items():
+        first = entries[min(entries)]
+        out[kind] = {name: entry for name, entry in entries.items() if entry is first or entry["f"] != first["f"]}
+    return out
+
+
+def record(recorder: Recorder, arguments: argparse.Namespace) -> None:
+    """Write the data file of one QEMU."""
+    label, target = recorder.label, recorder.target
+    path = DATA / (f"devices-{label}-{target}.json.xz" if target in BASES else f"devices-{label}.json.xz")
+    types: dict[str, str] = {}
+    board: dict[str, dict[str, Any]] = {}
+    if (arguments.merge or arguments.no_boards or arguments.only_boards) and path.exists():
+        old = json.loads(lzma.decompress(path.read_bytes()))
+        types, board = old["types"], {name: json.loads(text) for name, text in old["board"].items()}
+    if not arguments.no_boards:
+        for name, machine, extra in boards(target):
+            with contextlib.suppress(Refusal):  # older ones lack properties
+                for kind, entry in recorder.board(name, machine, extra).items():
+                    board.setdefault(kind, {})[name] = entry
+        offered = option_help(label, target)["-cpu help"][1]
+        for kind, entry in recorder.models(models(target, offered)).items():
+            board.setdefault(kind, {})[VIRT] = entry
+    base = catalogue(label, BASES[target]) if target in BASES else None
+    for name in () if arguments.only_boards else arguments.types or type_names(recorder):
+        try:
+            found = recorder.device(name)
+        except Exception as error:
+            print(label, name, "FAILED", repr(error), flush=True)
+            continue
+        if found is None:
+            continue
+        known = None if base is None else base.entry(name) if name in base.names else None
+        own = found if known is None else own_part(found, known, "q35")
+        types[name] = _text(own) if own else ""
+        refused = next(iter(found.get("fails", {}).values()), "")[:80].replace("\n", "|")
+        print(label, target, name, found.get("on", "-"), refused, "|", *own, flush=True)
+    if base is not None:
+        board = {
+            kind: entries for kind, entries in different(board).items()
+            if target not in ("arm", "riscv32") or entries != base.board_entries(kind)
+        }  # fmt: skip
+    shown = {name: _text(entries) for name, entries in board.items()}
+    text = json.dumps({"version": label, "types": types, "board": shown}, sort_keys=True, separators=(",", ":"))
+    path.write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
+    print(label, target, len(types), len(board), path.stat().st_size, flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--qemu-version", choices=LABELS, action="append")
+    parser.add_argument("--target", default="x86_64", choices=("x86_64", *BASES))
     parser.add_argument("--merge", action="store_true")
     parser.add_argument("--no-boards", action="store_true")
+    parser.add_argument("--only-boards", action="store_true")
     parser.add_argument("types", nargs="*")
     arguments = parser.parse_args()
-    for label in arguments.qemu_version or LABELS:
-        recorder = Recorder(label, binaries()[label, "x86_64"])
-        target = DATA / f"devices-{label}.json.xz"
-        types: dict[str, str] = {}
-        board: dict[str, dict[str, Any]] = {}
-        if arguments.merge and target.exists():
-            old = json.loads(lzma.decompress(target.read_bytes()))
-            types, board = old["types"], {name: json.loads(text) for name, text in old["board"].items()}
-        if not arguments.no_boards:
-            for machine in MACHINES:
-                with contextlib.suppress(Refusal):  # 7.2 has no x-south-bridge
-                    for name, entry in recorder.board(machine).items():
-                        board.setdefault(name, {})[machine] = entry
-        for name in arguments.types or type_names(recorder):
-            try:
-                found = recorder.device(name)
-            except Exception as error:
-                print(label, name, "FAILED", repr(error), flush=True)
-                continue
-            if found is not None:
-                types[name] = _text(found)
-                print(
-                    label,
-                    name,
-                    found.get("on", "-"),
-                    found.get("fails", {}).get("q35", "")[:80].replace("\n", "|"),
-                    flush=True,
-                )
-        shown = {name: _text(entries) for name, entries in board.items()}
-        text = json.dumps({"version": label, "types": types, "board": shown}, sort_keys=True, separators=(",", ":"))
-        target.write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
-        print(label, len(types), len(board), target.stat().st_size, flush=True)
+    with tempfile.NamedTemporaryFile() as firmware:
+        firmware.write(bytes(1 << 16))
+        firmware.flush()
+        for label in arguments.qemu_version or LABELS:
+            binary = binaries()[label, arguments.target]
+            record(Recorder(label, binary, arguments.target, firmware.name), arguments)
 
 
-def _text(entry: dict[str, Any]) -> str:
+def _text(entry: Mapping[str, Any]) -> str:
     return json.dumps(entry, sort_keys=True, separators=(",", ":"))
 
 
