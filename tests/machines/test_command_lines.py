@@ -13,7 +13,7 @@ from qshim.cli.modelled import is_modelled
 from qshim.machines.build import board_of
 from tests.support import oracle
 from tests.sweep.command_lines import generate
-from tests.sweep.x86 import MORE, compare
+from tests.sweep.compare import MORE, compare
 
 LABELS = ("7.2", "10.0", "11.1")
 LINES = 12

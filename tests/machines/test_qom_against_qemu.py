@@ -11,7 +11,7 @@ import qshim.monitor.qmp.families  # noqa: F401  # for the commands it enters
 from qshim.monitor.hmp.bridge import ask
 from qshim.monitor.registry import CommandError
 from tests.support import oracle
-from tests.sweep.x86 import Real, ours
+from tests.sweep.compare import Real, ours
 
 WORDS = [
     "-M", "q35", "-m", "1G,slots=2,maxmem=4G", "-object", "memory-backend-ram,id=m0,size=256M", "-device",

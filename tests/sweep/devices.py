@@ -4,7 +4,7 @@
 
 Without TYPE: --count random command lines with one to five devices, behind bridges now and then, with
 random values of properties. With types (or `all`): each of these on pc, q35 and microvm with what it
-needs. Everything is compared that tests/sweep/x86.py compares, `info qom-tree`, `info qtree` and
+needs. Everything is compared that tests/sweep/compare.py compares, `info qom-tree`, `info qtree` and
 `info pci` included.
 """
 
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from qshim.devices.recorded import catalogue
 from tests.support.oracle import LABELS, binaries
-from tests.sweep.x86 import MORE, run
+from tests.sweep.compare import MORE, run
 
 __all__ = ["alone", "company", "main"]
 

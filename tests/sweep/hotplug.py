@@ -25,7 +25,7 @@ from qshim.layout.canonical import canonical
 from qshim.monitor.hmp.line import run as run_hmp
 from qshim.monitor.qmp.session import QmpSession
 from tests.support.oracle import LABELS, binaries
-from tests.sweep.x86 import masked, ours
+from tests.sweep.compare import masked, ours
 
 __all__ = ["Ours", "Theirs", "differing", "main", "run", "sequence"]
 

@@ -412,9 +412,12 @@ def type_names(recorder: Recorder) -> list[str]:
 
 def own_part(entry: dict[str, Any], base: Mapping[str, Any], usual: str) -> dict[str, Any]:
     """What of *entry*, recorded on virt, is not the same in *base*, recorded on *usual*; null: it is absent."""
-    own = {key: entry.get(key) for key in ("f", "with", "extra", "bare") if entry.get(key) != base.get(key)}
+    own: dict[str, Any] = {}
     fails = base.get("fails", {})
     text = entry.get("fails", {}).get(VIRT)
+    if "f" in entry or " bus found for " not in (text or ""):
+        # what only lacks a bus here is what it is elsewhere
+        own = {key: entry.get(key) for key in ("f", "with", "extra", "bare") if entry.get(key) != base.get(key)}
     if text != fails.get(VIRT, fails.get(usual)):
         own["fails"] = {} if text is None else {VIRT: text}
     return own

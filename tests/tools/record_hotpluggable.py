@@ -13,7 +13,7 @@ from pathlib import Path
 
 from qshim.machines.plugging import device_types
 from tests.support.oracle import LABELS, binaries
-from tests.sweep.x86 import Real
+from tests.sweep.compare import Real
 
 DATA = Path(__file__).parents[2] / "qshim" / "data" / "not-hotpluggable.json"
 REFUSED = ("Device '{}' does not support hotplugging", "Parameter 'driver' expects a pluggable device type")

@@ -1,0 +1,270 @@
+"""One command line on our model and on real QEMU, compared: what the sweeps of all boards do (x86.py, virt.py).
+
+Each line is either started by both with the same memory views and QMP answers, or refused by both
+with the same first error line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import os
+import random
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from qshim.argv import Answered, OptionError, parse
+from qshim.cli import modelled
+from qshim.layout.canonical import canonical
+from qshim.monitor.hmp.bridge import ask
+from qshim.monitor.hmp.line import perform, understand
+from qshim.monitor.registry import CommandError
+from tests.support import oracle
+
+__all__ = ["ASK", "HMP", "MORE", "Outcome", "Real", "compare", "errors_of", "main", "masked", "ours", "run"]
+
+Generate = Callable[[random.Random, str, str], Sequence[str]]
+"""Makes a command line of (chance, dialect, a directory for files that it names)."""
+
+HMP = (
+    "info mtree", "info mtree -D", "info mtree -o", "info mtree -f", "info mtree -f -o", "info mtree -f -d",
+    "info ramblock", "info memdev", "info memory-devices", "info memory_size_summary", "info numa",
+)  # fmt: skip
+MORE = ("info qom-tree", "info qtree", "info pci")
+"""Looked at with --more, with shares of their own."""
+ASK = (
+    "query-memdev", "query-memory-devices", "query-hotpluggable-cpus", "x-query-ramblock", "x-query-numa",
+)  # fmt: skip
+
+
+_NAME = re.compile(r"qemu-system-\w+: ")
+_NOISE = ("Please configure -smp options", "qemu: module", "failed to initialize module", "Only modules from")
+
+
+class Real:
+    """A real QEMU on a QMP pipe."""
+
+    def __init__(self, binary: str, args: Sequence[str]) -> None:
+        self.process = subprocess.Popen(
+            [binary, *args, "-S", "-display", "none", "-qmp", "stdio"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def greet(self) -> bool:
+        """Whether it started."""
+        assert self.process.stdout is not None
+        if not self.process.stdout.readline():
+            return False
+        # 7.2 greets before the machine is made
+        return self.ask("qmp_capabilities") is not None and self.ask("query-status") is not None
+
+    def ask(self, command: str, **arguments: object) -> Any:
+        """The whole reply, None when it is gone."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        try:
+            self.process.stdin.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            return None
+        while line := self.process.stdout.readline():
+            reply = json.loads(line)
+            if "event" not in reply:
+                return reply
+        return None
+
+    def end(self) -> str:
+        """End it; returns what it printed on stderr."""
+        if self.process.poll() is None:
+            self.process.kill()
+        _, errors = self.process.communicate()
+        return errors
+
+
+def errors_of(text: str) -> list[str]:
+    """Lines of stderr without the program's name, warnings and modules that are missing."""
+    rows = []
+    for line in text.splitlines():
+        line = _NAME.sub("", line)
+        if line.startswith(_NOISE) or not line:
+            continue
+        if "warning: " in line[: line.find("warning: ") + 9] and "warning: " in line:
+            continue
+        rows.append(line)
+    return rows
+
+
+@dataclass
+class Outcome:
+    """What came of one command line."""
+
+    args: str
+    same: bool
+    views: dict[str, bool] = field(default_factory=dict)
+    what: str = ""
+    diff: list[str] = field(default_factory=list)
+    refused: bool = False
+
+
+def masked(value: object) -> object:
+    """A reply without process ids."""
+    if isinstance(value, dict):
+        return {key: 0 if key == "thread-id" else masked(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [masked(item) for item in value]
+    return value
+
+
+def compare(
+    label: str, binary: str, args: Sequence[str], more: Sequence[str] = (), target: str = "x86_64"
+) -> Outcome:
+    """Start both and compare."""
+    real = Real(binary, args)
+    try:
+        started = real.greet()
+        theirs: dict[str, Any] = {}
+        if started:
+            for command in (*HMP, *more):
+                theirs[command] = real.ask("human-monitor-command", **{"command-line": command})["return"]
+            for command in ASK:
+                theirs[command] = real.ask(command)
+    finally:
+        errors = errors_of(real.end())
+    shown = shlex.join(args)
+    try:
+        vm = ours(label, args, target)
+    except OptionError as error:
+        said = [line for report in error.reports for line in report.split("\n")]
+        if started:
+            return Outcome(shown, False, what=f"we refuse: {said[0]}")
+        same = errors[:1] == said[:1]
+        what = "" if same else f"refusal differs: {errors[:1]} != {said[:1]}"
+        return Outcome(shown, same, what=what, refused=True)
+    except Answered as answer:
+        return Outcome(shown, not started, what=f"answered {answer.text[:40]!r}", refused=True)
+    if not started:
+        return Outcome(shown, False, what=f"only QEMU refuses: {errors[:1]}", refused=True)
+    outcome = Outcome(shown, True)
+    for command in (*HMP, *more):
+        found = understand(vm, command)
+        assert found is not None
+        try:
+            text = perform(vm, found)
+        except CommandError as error:
+            text = f"error: {error}"
+        left, right = canonical(theirs[command]), canonical(text)
+        outcome.views[command] = left == right
+        if left != right and command not in more:
+            outcome.same = False
+        if left != right and not outcome.diff:
+            outcome.what = command
+            outcome.diff = list(difflib.unified_diff(left, right, "real", "ours", lineterm="", n=1))
+    for command in ASK:
+        try:
+            reply: Any = {"return": ask(vm, command)}
+        except CommandError as error:
+            reply = {"error": {"class": error.class_, "desc": str(error)}}
+        told: Any = masked(theirs[command])
+        made: Any = masked(json.loads(json.dumps(reply)))
+        if command == "x-query-ramblock" and "return" in told and "return" in made:
+            told = canonical(told["return"]["human-readable-text"])
+            made = canonical(made["return"]["human-readable-text"])
+        if command == "query-memdev" and "return" in told and "return" in made:
+            told, made = (sorted(json.dumps(row, sort_keys=True) for row in side["return"]) for side in (told, made))
+        outcome.views[command] = told == made
+        if told != made:
+            outcome.same = False
+            if not outcome.diff:
+                outcome.what = command
+                outcome.diff = [f"real {json.dumps(told)[:1500]}", f"ours {json.dumps(made)[:1500]}"]
+    return outcome
+
+
+def ours(label: str, args: Sequence[str], target: str = "x86_64") -> Any:
+    """Our machine of *args*."""
+    from qshim.cli.machines import type_named
+
+    line = parse([*args, "-qmp", "stdio"], label, target)
+    return modelled.modelled(line, type_named(line, target, label), target, label)
+
+
+def run(
+    label: str, binary: str, lines: Iterable[Sequence[str]], more: Sequence[str], show: int, target: str = "x86_64"
+) -> Counter[str]:
+    """Compare *lines*; print what differs and the shares."""
+    tally: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    began = time.monotonic()
+    for args in lines:
+        try:
+            outcome = compare(label, binary, args, more, target)
+        except Exception as error:
+            import traceback
+
+            outcome = Outcome(shlex.join(args), False, what=f"{type(error).__name__}: {error}")
+            if show:
+                traceback.print_exc()
+        tally["lines"] += 1
+        tally["same"] += outcome.same
+        tally["refused"] += outcome.refused
+        for view, same in outcome.views.items():
+            tally[f"{view} asked"] += 1
+            tally[view] += same
+        if not outcome.same or (outcome.diff and more):
+            reasons[outcome.what[:90]] += 1
+            if show > 0:
+                show -= 1
+                print(f"-- {label} {target} {outcome.args}\n   {outcome.what}")
+                print("\n".join(f"   {line}" for line in outcome.diff[: int(os.environ.get("LINES_SHOWN", "14"))]))
+    print(f"{label} {target}: {tally['same']} of {tally['lines']} command lines the same, {tally['refused']} refused, "
+          f"{time.monotonic() - began:.0f} s")  # fmt: skip
+    for view in (*HMP, *ASK, *more):
+        if tally[f"{view} asked"] != tally[view]:
+            print(f"   {view}: {tally[view]} of {tally[f'{view} asked']}")
+    for reason, count in reasons.most_common(25):
+        print(f"   {count} x {reason}")
+    return tally
+
+
+def main(generators: dict[str, Generate], text: str, argv: Sequence[str] | None = None) -> int:
+    """Compare random command lines of the targets that have *generators*; *text* is the script's own.
+
+    Exit status 0: all the same; 1: something differs; 3: nothing could be compared.
+    """
+    parser = argparse.ArgumentParser(description=text.partition("\n")[0])
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=50)
+    parser.add_argument("--version", action="append")
+    parser.add_argument("--show", type=int, default=3)
+    parser.add_argument("--more", action="store_true")
+    parser.add_argument("--target", action="append", choices=tuple(generators))
+    words = list(sys.argv[1:] if argv is None else argv)
+    at = words.index("--") if "--" in words else len(words)
+    rest = words[at + 1 :]
+    known = parser.parse_args(words[:at])
+    binaries = oracle.binaries()
+    compared = failed = 0
+    with tempfile.TemporaryDirectory() as place:
+        for target in known.target or generators:
+            for label in known.version or oracle.LABELS:
+                binary = binaries.get((label, target))
+                if binary is None:
+                    print(f"skipped: no QEMU {label} for {target} is installed")
+                    continue
+                chance = random.Random(known.seed)
+                generate = generators[target]
+                lines = [rest] if rest else (generate(chance, label, place) for _ in range(known.count))
+                tally = run(label, binary, lines, MORE if known.more else (), known.show, target)
+                compared += tally["lines"]
+                failed += tally["lines"] - tally["same"]
+    # nothing compared is not the same as nothing different
+    return 3 if not compared else int(failed > 0)
