@@ -114,6 +114,9 @@ class Board:
         """Why it takes none."""
         self.nvdimm = False
         """-machine nvdimm=on"""
+        self.no_nvdimm_text = "nvdimm is not enabled: missing 'nvdimm' in '-M'"
+        self.takes_cold_nvdimms = False
+        """It takes nvdimms of the command line even where it refuses DIMMs otherwise."""
         self.numa_nodes = 0
         self.macs: dict[int, Device] = {}
         """Default network addresses that are taken: number -> who has it."""

@@ -67,6 +67,8 @@ class Machine:
     has_numa = True
     adds_memory = False
     """Memory devices can be plugged in."""
+    spreads_memory = False
+    """Nodes without memory of their own share all of it, where -numa node,mem= is taken."""
     hotplug_cpus = False
     default_nic = "e1000"
     """Model of a network card of which no other was named."""
@@ -193,7 +195,9 @@ class Machine:
                     "invalid value of maxmem: memory slots were specified but maximum memory size "
                     f"(0x{most:x}) is equal to the initial memory size (0x{ram:x})"
                 )
-        self.max_memory = ram if most is None else most
+        # without -m, a backend of another size leaves a difference
+        standing = ram if plan.memory is not None else min(ram, DEFAULT_RAM) if self.family == "none" else DEFAULT_RAM
+        self.max_memory = standing if most is None else most
         self.board.ram_size = ram
 
     def make_backends(self) -> None:
@@ -286,6 +290,7 @@ class Machine:
             self.board.backends,
             self.levels,
             legacy_memory=self.legacy_numa_memory,
+            spread=self.spreads_memory and self.legacy_numa_memory,
             auto_node=self.has_numa and self.auto_node,
         )
         self.board.said += self.numa.located

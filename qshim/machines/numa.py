@@ -59,6 +59,7 @@ def numa_of(
     levels: Sequence[str],
     *,
     legacy_memory: bool,
+    spread: bool,
     auto_node: bool,
     strict_cpus: bool = True,
 ) -> Numa:
@@ -66,6 +67,7 @@ def numa_of(
 
     :param levels: what a CPU's place consists of on this board (`socket`, `core`, `thread` ...).
     :param legacy_memory: the machine type takes `mem=`.
+    :param spread: nodes without memory of their own share all of it.
     :param auto_node: with memory devices and without nodes, there is one.
     :raises OptionError: an option that QEMU refuses.
     :raises MachineError: all together do not fit.
@@ -90,7 +92,7 @@ def numa_of(
     for number in range(max(numa.nodes) + 1):
         if number not in numa.nodes:
             raise MachineError(f"numa: Node ID missing: {number}")
-    if uses is None and legacy_memory:
+    if uses is None and spread:
         _spread(numa, ram)
     total = sum(node.memory for node in numa.nodes.values())
     if total != ram:

@@ -8,6 +8,7 @@ from typing import Any
 from qshim.argv.errors import OptionError
 from qshim.argv.opts import size
 from qshim.machines.errors import MachineError
+from qshim.qom.qdict import hash_order
 from qshim.qom.types import QomTypes
 
 __all__ = ["MachineOptions"]
@@ -37,7 +38,8 @@ class MachineOptions:
         self.given = {key.replace("_", "-"): value for key, value in given.items() if key not in _HANDLED}
         told: Any = types.properties(type_name) if self.given and types is not None else None
         self.types: dict[str, str] = {row["name"]: row["type"] for row in told} if isinstance(told, list) else {}
-        for key, value in self.given.items():
+        for key in hash_order(tuple(self.given)):
+            value = self.given[key]
             self._check(type_name, key, value)
             check(self, key, value)
             if key.partition(".")[0] in _NOT_MODELLED:

@@ -37,8 +37,10 @@ class VirtQuirks(NamedTuple):
     """The SMMU has an address space of its own (11.1; 5.5)."""
     nvdimm_without_ged: bool = False
     """An nvdimm of the command line needs no event device (11.1; 7)."""
-    table_loader_grows: bool = False
-    """ras=on or an nvdimm makes the table loader two pages (11.1; 8)."""
+    linker_commands: int = 22
+    """Commands that link the ACPI tables that every machine has: one more in 11.1 (asked of each release)."""
+    ras_linker_commands: int = 7
+    """Those for ras=on."""
     flash_size_text: str = (
         "cfi.pflash01 device '{path}' requires {size} bytes, {drive} block backend provides {given} bytes"
     )
@@ -66,7 +68,8 @@ _KNOWN = {
         has_msi_option=True,
         smmu_sees_memory=True,
         nvdimm_without_ged=True,
-        table_loader_grows=True,
+        linker_commands=23,
+        ras_linker_commands=10,
     ),
 }
 

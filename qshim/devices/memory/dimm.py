@@ -58,9 +58,7 @@ class Dimm(Device):
             raise DeviceError(f"Device '{name}' not found", "DeviceNotFound")
         if not board.takes_dimms:
             return
-        refusal = board.refuses_dimms
-        if refusal:
-            raise DeviceError(refusal)
+        self.check_board()
         self.check_type()
         slots = board.slots
         used = {device.slot for device in board.devices if isinstance(device, Dimm)}
@@ -85,6 +83,11 @@ class Dimm(Device):
         self.place_at = memory.place(asked, backend_region.align, size)
 
     place_at = 0
+
+    def check_board(self) -> None:
+        """Whether the board takes memory devices of this kind now."""
+        if self.board.refuses_dimms:
+            raise DeviceError(self.board.refuses_dimms)
 
     def check_type(self) -> None:
         """Whether the board takes this kind."""
@@ -153,10 +156,15 @@ class NvDimm(Dimm):
 
     kind = "nvdimm"
 
+    def check_board(self) -> None:
+        """Some boards take one that is there from the start although they plug nothing in later."""
+        if not self.board.takes_cold_nvdimms or self.board.completed:
+            super().check_board()
+
     def check_type(self) -> None:
         """The board must have nvdimm=on."""
         if not self.board.nvdimm:
-            raise DeviceError("nvdimm is not enabled: missing 'nvdimm' in '-M'")
+            raise DeviceError(self.board.no_nvdimm_text)
         label = self.label
         if self.text_of("label-size") and label < MIN_LABEL:
             raise DeviceError(f"Property 'nvdimm.label-size' (0x{label:x}) is required at least 0x{MIN_LABEL:x}")

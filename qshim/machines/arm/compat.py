@@ -24,6 +24,8 @@ class Compat(Common):
     """255 until 2.12."""
     ged: bool = True
     """There may be a generic event device (since 4.2)."""
+    cpu_tables: bool = True
+    """ACPI describes the topology of CPUs (since 6.2)."""
     secure_gpio: bool = True
     """secure=on brings a GPIO controller and power switches (since 6.0)."""
     emulated_its: bool = True
@@ -40,13 +42,15 @@ def compat_of(name: str) -> Compat:
     if match is None:
         return Compat()
     at = (int(match[1]), int(match[2]))
+    shared = {**common(at), "node_with_slots": at >= (4, 2)}
     return Compat(
-        **common(at),
+        **shared,
         page_bits=12 if at >= (2, 8) else 10,
         unmapped_accesses=at >= (6, 1),
         high_ecam=at >= (3, 0),
         most_cpus=512 if at >= (3, 0) else 255,
         ged=at >= (4, 2),
+        cpu_tables=at >= (6, 2),
         secure_gpio=at >= (6, 0),
         emulated_its=at >= (6, 2),
         its=at >= (2, 8),

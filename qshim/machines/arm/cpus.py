@@ -82,4 +82,9 @@ def _check_features(
                 raise MachineError(
                     f"can't apply global {type_name}.{key}={value}: Property '{type_name}.{key}' not found"
                 )
+    if given.get("aarch64") in ("off", "no", "false", "n"):
+        raise MachineError(
+            f"can't apply global {type_name}.aarch64={given['aarch64']}: 'aarch64' feature cannot be disabled unless "
+            "KVM is enabled and 32-bit EL1 is supported"
+        )
     return given

@@ -81,8 +81,9 @@ def high_map(
     if slots > MOST_SLOTS:
         raise MachineError(f"unsupported number of memory slots: {slots}")
     base = up(RAM + ram, GIB)
-    size = max_memory - ram + slots * GIB
-    end = base + up(size, GIB)
+    # a backend that is larger than -m says leaves less than nothing, which wraps
+    size = (max_memory - ram + slots * GIB) % SPACE
+    end = base + up(size, GIB) % SPACE
     if end > 1 << bits:
         raise MachineError(f"Addressing limited to {bits} bits, but memory exceeds it by {end - (1 << bits)} bytes")
     if end >= SPACE:

@@ -30,6 +30,10 @@ from qshim.versions.virt import virt_quirks
 __all__ = ["ArmVirt"]
 
 TAG_SPACE = (SPACE - 1) // 32
+LINKER_COMMAND = 128
+"""Bytes of a command that links ACPI tables."""
+MEMORY_EVENT, NVDIMM_EVENT = 1, 4
+"""Bits of what an event device tells of."""
 _MSI = ("auto", "gicv2m", "its", "off")
 
 
@@ -174,6 +178,8 @@ class ArmVirt(Machine):
         board.maximum_memory, board.slots = self.max_memory, self.plan.slots
         board.takes_dimms = True
         board.nvdimm = options.on("nvdimm", False)
+        board.no_nvdimm_text = "nvdimm is not enabled: add 'nvdimm=on' to '-M'"
+        board.takes_cold_nvdimms = self.virt.nvdimm_without_ged
         board.numa_nodes = self.numa.count
         if self.high.device_memory is not None:
             board.device_memory = DeviceMemory(board, *self.high.device_memory, self.plan.slots)
@@ -248,6 +254,11 @@ class ArmVirt(Machine):
 
     def make_gic(self) -> None:
         """The interrupt controller, and what takes message-signalled interrupts."""
+        if self.msi == "its" and not self.gic.has_redistributors:
+            old = self.gic.version == 2
+            raise MachineError(
+                "GICv2 + ITS is an invalid configuration." if old else "GICv5 + ITS is not yet implemented."
+            )
         if self.gic.version == 2:
             self._gicv2()
         elif self.gic.has_redistributors:
@@ -260,8 +271,6 @@ class ArmVirt(Machine):
             self._its()
 
     def _gicv2(self) -> None:
-        if self.msi == "its":
-            raise MachineError("GICv2 + ITS is an invalid configuration.")
         where = {"gic_dist": at.GIC_DIST}
         properties = {"has-security-extensions": self._text(self.secure),
                       "has-virtualization-extensions": self._text(self.virtualization)}  # fmt: skip
@@ -291,7 +300,7 @@ class ArmVirt(Machine):
 
         properties = {
             "revision": str(choice.version), "has-security-extensions": self._text(self.secure),
-            "has-nmi": self._text(self.cpu.name == "max"),
+            "has-nmi": self._text(self.cpu.name == "max"), "has-lpi": self._text(self.compat.emulated_its),
         }  # fmt: skip
         gic = place(
             self.board, "arm-gicv3", {"gicv3_dist": at.GIC_DIST}, machine="virt,gic-version=3",
@@ -300,7 +309,9 @@ class ArmVirt(Machine):
         bases = (at.GIC_REDIST, self.high.bases["redist2"])
         for number in range(len(counts)):
             self.board.system.add_subregion(gic.made[GicV3.region_name(number)], bases[number])
-        if self.compat.emulated_its:
+        if not self.compat.emulated_its:
+            gic.properties["sysmem"] = ""
+        else:
             gic.spaces.append(self.board.space(self.board.system, "gicv3-its-sysmem"))
 
     def _gicv5(self) -> None:
@@ -314,8 +325,6 @@ class ArmVirt(Machine):
         return place(self.board, type_name, where, machine="virt", properties=properties, tell=tell)
 
     def _its(self) -> None:
-        if not self.gic.has_redistributors:
-            raise MachineError("GICv5 + ITS is not yet implemented.")
         its = place(self.board, "arm-gicv3-its", {"gicv3_its": at.GIC_ITS}, machine="virt,gic-version=3")
         its.properties["parent-gicv3"] = self.board.unattached.children[f"device[{self.smp.cpus}]"].path or ""
 
@@ -388,8 +397,15 @@ class ArmVirt(Machine):
 
     def _make_ged(self) -> None:
         def tell(device: CatalogueDevice) -> None:
-            if not self.plan.slots:
+            recorded = next(line for line in device.layout.lines if line.startswith("ged-event = "))
+            events = int(recorded.split()[2]) & ~(MEMORY_EVENT | NVDIMM_EVENT)
+            if self.plan.slots:
+                events |= MEMORY_EVENT
+            else:
                 device.layout.drop("acpi-mem-hotplug")
+            if self.board.nvdimm:
+                events |= NVDIMM_EVENT
+            device.properties["ged-event"] = str(events)
 
         where = {"memhp container": at.GED_MEMORY, "acpi-ged": at.GED}
         place(self.board, "acpi-ged", where, machine="virt,firmware", tell=tell)
@@ -430,6 +446,12 @@ class ArmVirt(Machine):
 
     def table_loader(self) -> int:
         """Bytes of the commands that link them."""
-        nvdimms = any(device.type_name == "nvdimm" for device in self.board.devices)
-        more = self.virt.table_loader_grows and (nvdimms or self.options.on("ras", False))
-        return up(5 * KIB if more else 4 * KIB, 4 * KIB)
+        types = {device.type_name for device in self.board.devices}
+        commands = self.virt.linker_commands
+        commands += 2 * self.compat.cpu_tables + 2 * bool(self.numa.nodes) + 2 * bool(self.numa.distances)
+        commands += 2 * self.numa.hmat + 2 * ("virtio-iommu-pci" in types) + 2 * ("nvdimm" in types)
+        if self.ged and self.board.nvdimm:
+            commands += 4
+        if self.options.on("ras", False):
+            commands += self.virt.ras_linker_commands
+        return up(commands * LINKER_COMMAND, 4 * KIB)

@@ -21,6 +21,7 @@ class X86Machine(Machine):
     """An x86 board being made."""
 
     compat: Compat
+    spreads_memory = True
 
     def __init__(self, request: Request) -> None:
         super().__init__(request)

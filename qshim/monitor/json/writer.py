@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from json.encoder import encode_basestring_ascii
 
+from qshim.qom.qdict import bucket, hash_order
+
 __all__ = ["bucket", "dumps", "hash_order"]
 
 _ODD = re.compile("[^\n\r\t -~]")
@@ -18,28 +20,6 @@ _ORDERS_LIMIT = 4096
 _SHALLOW = 20
 _TEXTS: dict[str, str] = {}
 _TEXTS_FROM, _TEXTS_LIMIT = 512, 32
-
-
-def bucket(key: str) -> int:
-    """The slot, 0 to 511, of *key* in QEMU's object hash table.
-
-    >>> bucket("return"), bucket("id"), bucket("error")
-    (401, 486, 489)
-    """
-    data = key.encode("utf-8", "surrogatepass")
-    value = 0x238F13AF * len(data)
-    for i, byte in enumerate(data):
-        value += byte << (5 * i % 24)
-    return (1103515243 * value + 12345 & 0xFFFFFFFF) % 512
-
-
-def hash_order(keys: Sequence[str]) -> tuple[str, ...]:
-    """*keys*, given in order of insertion, in the order of QEMU's table: by slot, latest first inside one.
-
-    >>> hash_order(("event", "data", "timestamp"))
-    ('timestamp', 'event', 'data')
-    """
-    return tuple(key for _, _, key in sorted((bucket(key), -i, key) for i, key in enumerate(keys)))
 
 
 def dumps(value: object, pretty: bool = False) -> str:
