@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["DEVICES", "generate"]
+__all__ = ["DEVICES", "devices", "dimms", "generate", "numa", "smp"]
 
 DEVICES = (
     "VGA", "secondary-vga", "cirrus-vga", "qxl", "qxl-vga", "virtio-vga", "virtio-gpu-pci", "bochs-display",
@@ -16,6 +16,7 @@ DEVICES = (
     "usb-ehci", "piix3-usb-uhci", "ich9-ahci", "ich9-intel-hda", "intel-hda", "pvpanic-pci", "edu", "pci-testdev",
     "i6300esb", "sdhci-pci", "isa-debug-exit", "pvpanic", "isa-applesmc",
 )  # fmt: skip
+ISA_CARDS = ("isa-", "pvpanic")
 _RICH = (
     "VGA,vgamem_mb={mib}", "virtio-net-pci,vectors={vectors}", "virtio-net-pci,mq=on,vectors={vectors}",
     "virtio-scsi-pci,num_queues=4", "qxl,ram_size_mb={mib}", "virtio-net-pci,disable-legacy=on",
@@ -42,13 +43,13 @@ def generate(chance: random.Random, label: str, place: str) -> Sequence[str]:
         args.append("-nodefaults")
     ram, slots, args_m = _memory(chance, board)
     args += args_m
-    cpus, args_smp = _smp(chance, board)
+    cpus, args_smp = smp(chance, board)
     args += args_smp
     if pci:
-        args += _numa(chance, ram, cpus, options)
+        args += numa(chance, ram, cpus, options)
         nvdimm = any(option == "nvdimm=on" for option in options)
-        args += _dimms(chance, slots, nvdimm)
-        args += _devices(chance, q35, label)
+        args += dimms(chance, slots, nvdimm)
+        args += devices(chance, q35, label)
     if chance.random() < 0.08 and pci:
         args += _flash(chance, place)
     if chance.random() < 0.1:
@@ -106,7 +107,8 @@ def _memory(chance: random.Random, board: str) -> tuple[int, int, list[str]]:
     return mib, slots, ["-m", text]
 
 
-def _smp(chance: random.Random, board: str) -> tuple[int, list[str]]:
+def smp(chance: random.Random, board: str) -> tuple[int, list[str]]:
+    """(CPUs at most, -smp)."""
     if chance.random() < 0.55 or board == "none":
         return 1, []
     cpus = chance.choice((1, 2, 3, 4, 8))
@@ -125,7 +127,8 @@ def _smp(chance: random.Random, board: str) -> tuple[int, list[str]]:
     return total, ["-smp", f"{total},sockets={sockets},cores={cores},threads={threads}"]
 
 
-def _numa(chance: random.Random, ram: int, cpus: int, options: list[str]) -> list[str]:
+def numa(chance: random.Random, ram: int, cpus: int, options: list[str]) -> list[str]:
+    """-numa with its backends for *ram* MiB, or one backend for all, which *options* of -machine then name."""
     style = chance.random()
     if style < 0.75:
         return []
@@ -154,7 +157,8 @@ def _numa(chance: random.Random, ram: int, cpus: int, options: list[str]) -> lis
     return args
 
 
-def _dimms(chance: random.Random, slots: int, nvdimm: bool) -> list[str]:
+def dimms(chance: random.Random, slots: int, nvdimm: bool) -> list[str]:
+    """Memory devices with their backends."""
     args: list[str] = []
     count = chance.choice((0, 1, 1, 2, 3)) if slots else (1 if chance.random() < 0.04 else 0)
     for number in range(count):
@@ -184,7 +188,8 @@ def _dimms(chance: random.Random, slots: int, nvdimm: bool) -> list[str]:
     return args
 
 
-def _devices(chance: random.Random, q35: bool, label: str) -> list[str]:
+def devices(chance: random.Random, q35: bool, label: str, names: Sequence[str] = DEVICES) -> list[str]:
+    """PCI devices and bridges, and what else *names* has."""
     args: list[str] = []
     count = chance.choice((0, 0, 1, 2, 3, 5, 8, 12))
     buses: list[str] = []
@@ -207,15 +212,15 @@ def _devices(chance: random.Random, q35: bool, label: str) -> list[str]:
             args += ["-object", f"memory-backend-ram,id=sh{number},size=16M"]
             text = f"ivshmem-plain,memdev=sh{number}"
         else:
-            text = chance.choice(DEVICES)
+            text = chance.choice(names)
         if label != "7.2" and text.startswith(_MODULES):
             continue
         if chance.random() < 0.5:
             text += f",id=dev{number}"
-        isa = text.startswith(("isa-", "pvpanic,")) or text == "pvpanic"
-        if buses and chance.random() < 0.4 and not isa:
+        card = text.startswith(ISA_CARDS) and not text.startswith("pvpanic-")
+        if buses and chance.random() < 0.4 and not card:
             text += f",bus={chance.choice(buses)}"
-        elif chance.random() < 0.12 and not isa:
+        elif chance.random() < 0.12 and not card:
             text += f",addr={chance.choice(('5', '0x8', '1', '0a.1', '1f'))}"
             if chance.random() < 0.4:
                 text += ",multifunction=on"
