@@ -21,15 +21,14 @@ class Windows:
         self.has_ports = "gpex-pcihost" not in tree
         """Configuration space is behind ports cf8 and cfc; elsewhere ECAM is the only way."""
         self.ecam = Q35_ECAM
-        self.io, self.io_base, self.memory, self.high = 0xC000, 0, 0x80000000, 0x8000000000
+        self.io, self.memory, self.high = 0xC000, 0x80000000, 0x8000000000
         if not self.has_ports:
             starts = {
                 found[2]: int(found[1], 16)
                 for line in machine.hmp("info mtree")
-                if (found := re.match(r" *([0-9a-f]{16})-.*?\): (?:alias )?(pcie-\w+(?:-high)?|gpex_ioport)\b", line))
+                if (found := re.match(r" *([0-9a-f]{16})-.*?\): alias (pcie-\w+(?:-high)?) @", line))
             }
             self.ecam = starts["pcie-ecam"]
-            self.io_base = starts.get("gpex_ioport", 0)
             self.memory = starts.get("pcie-mmio", self.memory)
             self.high = starts.get("pcie-mmio-high", self.high)
         elif "q35-pcihost" in tree:
@@ -173,8 +172,7 @@ class Functions:
                     continue
                 ports = parent.endswith(("/io[0]", "/gpex_ioport[0]"))
                 if ports or parent.endswith(("/pci[0]", "/system[0]", "/gpex_mmio[0]")):
-                    start = row.start - (self.windows.io_base if ports else 0)
-                    index = told["map"].get((start, int(ports)))
+                    index = told["map"].get((snapshot.regions[region]["addr"], int(ports)))
                     if index is not None and not CORE_REGIONS.fullmatch(row.name):
                         out[region] = (index, told["bars"][index][0])
         return out

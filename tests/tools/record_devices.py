@@ -53,6 +53,8 @@ from tests.tools.device_probe import CORE_REGIONS, REGION_TYPES, Machine, Refusa
 
 DATA = Path(__file__).parents[2] / "qshim" / "data"
 PLAIN = ("q35", "pc", "microvm")
+GENERIC = {"gpex_mmio": "pci", "gpex_ioport": "io"}
+"""What containers of the generic PCI host bridge stand for."""
 SEVERAL = ("riscv.aplic", "riscv.imsic", "riscv.aclint.swi", "pl061")
 """Types of which a board has several that are not alike."""
 
@@ -164,7 +166,8 @@ class Fragments:
         )
         if inside and path.startswith(above + "/"):
             return f"../{path[len(above) + 1 :]}"
-        return path if path.startswith("@") else "@" + path.rpartition("/")[2].rpartition("[")[0]
+        name = path.rpartition("/")[2].rpartition("[")[0]
+        return path if path.startswith("@") else "@" + GENERIC.get(name, name)
 
 
 def _packed(others: list[list[str]]) -> list[list[Any]]:
@@ -417,10 +420,17 @@ def own_part(entry: dict[str, Any], base: Mapping[str, Any], usual: str) -> dict
     text = entry.get("fails", {}).get(VIRT)
     if "f" in entry or " bus found for " not in (text or ""):
         # what only lacks a bus here is what it is elsewhere
-        own = {key: entry.get(key) for key in ("f", "with", "extra", "bare") if entry.get(key) != base.get(key)}
+        keys = ("f", "with", "extra", "bare")
+        own = {key: entry.get(key) for key in keys if not _same(entry.get(key), base.get(key))}
     if text != fails.get(VIRT, fails.get(usual)):
         own["fails"] = {} if text is None else {VIRT: text}
     return own
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether both say the same; devices that came with another have the numbers that were free."""
+    texts = [re.sub(r'"@device\[\d+\]"', '"@device"', json.dumps(each, sort_keys=True)) for each in (one, other)]
+    return texts[0] == texts[1]
 
 
 def different(board: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
