@@ -39,20 +39,14 @@ def _present(machine: Machine) -> list[Cpu]:
 
 def _place_of(machine: Machine, index: int) -> dict[str, int]:
     """Members of CpuInstanceProperties of CPU *index*."""
-    place = machine.smp.place(index)
-    smp = machine.smp
+    place, smp = machine.cpu_place(index), machine.smp
     props: dict[str, int] = {}
     if index in machine.numa.of_cpu:
         props["node-id"] = machine.numa.of_cpu[index]
-    props["socket-id"] = place["socket"]
-    if "die" in machine.levels and smp.dies > 1:
-        props["die-id"] = place["die"]
-    if "cluster" in machine.levels:
-        props["cluster-id"] = place["cluster"]
-    if "module" in machine.levels and smp.modules > 1:
-        props["module-id"] = place["module"]
-    props["core-id"] = place["core"]
-    props["thread-id"] = place["thread"]
+    told = {"die": smp.dies > 1, "module": smp.modules > 1}
+    for level in ("socket", "die", "cluster", "module", "core", "thread"):
+        if level in machine.levels and told.get(level, True):
+            props[f"{level}-id"] = place[level]
     return props
 
 

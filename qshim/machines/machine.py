@@ -290,6 +290,8 @@ class Machine:
             self.board.backends,
             self.levels,
             legacy_memory=self.legacy_numa_memory,
+            place=self.cpu_place,
+            default_node=self.default_node,
             spread=self.spreads_memory and self.legacy_numa_memory,
             auto_node=self.has_numa and self.auto_node,
         )
@@ -324,16 +326,28 @@ class Machine:
 
     # --- CPUs ---
 
+    @property
+    def smp_levels(self) -> tuple[str, ...]:
+        """What -smp may name besides sockets, cores and threads."""
+        return tuple(f"{level}s" for level in self.levels if level in ("die", "module", "cluster"))
+
+    def cpu_place(self, index: int) -> Mapping[str, int]:
+        """Where CPU *index* sits: level -> number, at least those of `levels`."""
+        return self.smp.place(index)
+
+    def default_node(self, index: int, nodes: int) -> int:
+        """The NUMA node of CPU *index*, of so many, where nobody assigned CPUs."""
+        return self.smp.place(index)["socket"] % nodes
+
     def read_smp(self) -> None:
         """-smp."""
-        levels = tuple(f"{level}s" for level in self.levels if level in ("die", "module", "cluster"))
         self.smp, warnings = smp_of(
             self.plan.smp,
             self.request.name,
             self.most_cpus,
             prefer_sockets=self.compat.prefer_sockets,
             strict=self.quirks.smp_is_strict,
-            levels=levels,
+            levels=self.smp_levels,
         )
         self.board.cpus = self.smp.cpus
         for text in warnings:

@@ -29,7 +29,7 @@ def nic_models(machine: Machine) -> list[str]:
         if option == "nic" and values.get("type") == "none":
             continue
         models.append(values.get("model", machine.default_nic))
-    if not machine.plan.nets and not machine.request.line.nodefaults:
+    if machine.default_nic and not machine.plan.nets and not machine.request.line.nodefaults:
         models.append(machine.default_nic)
     return models
 

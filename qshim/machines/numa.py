@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from qshim.argv.errors import OptionError
@@ -61,12 +61,15 @@ def numa_of(
     legacy_memory: bool,
     spread: bool,
     auto_node: bool,
-    strict_cpus: bool = True,
+    place: Callable[[int], Mapping[str, int]],
+    default_node: Callable[[int, int], int],
 ) -> Numa:
     """The nodes that *plans* describe.
 
     :param levels: what a CPU's place consists of on this board (`socket`, `core`, `thread` ...).
     :param legacy_memory: the machine type takes `mem=`.
+    :param place: where CPU *index* sits: level -> number.
+    :param default_node: the node of a CPU where none was assigned, of (its index, how many nodes).
     :param spread: nodes without memory of their own share all of it.
     :param auto_node: with memory devices and without nodes, there is one.
     :raises OptionError: an option that QEMU refuses.
@@ -80,7 +83,7 @@ def numa_of(
         elif plan.kind == "dist":
             _distance(numa, plan)
         elif plan.kind == "cpu":
-            _cpu(numa, plan, smp, levels)
+            _cpu(numa, plan, smp, levels, place)
         else:
             numa.hmat = True
     if not numa.nodes and auto_node:
@@ -98,7 +101,7 @@ def numa_of(
     if total != ram:
         raise MachineError(f"total memory for NUMA nodes (0x{total:x}) should equal RAM size (0x{ram:x})")
     _check_distances(numa)
-    _assign_cpus(numa, smp, levels)
+    _assign_cpus(numa, smp, levels, place, default_node)
     return numa
 
 
@@ -186,7 +189,9 @@ def _check_distances(numa: Numa) -> None:
                     )
 
 
-def _cpu(numa: Numa, plan: NumaPlan, smp: Smp, levels: Sequence[str]) -> None:
+def _cpu(
+    numa: Numa, plan: NumaPlan, smp: Smp, levels: Sequence[str], place: Callable[[int], Mapping[str, int]]
+) -> None:
     values = plan.values
     if "node-id" not in values:
         raise OptionError(f"{plan.where}: Missing mandatory node-id property")
@@ -202,8 +207,8 @@ def _cpu(numa: Numa, plan: NumaPlan, smp: Smp, levels: Sequence[str]) -> None:
             raise OptionError(f"{plan.where}: {level}-id is not supported")
     matched = False
     for index in range(smp.max_cpus):
-        place = smp.place(index)
-        if all(place[level] == value for level, value in asked.items()):
+        here = place(index)
+        if all(here[level] == value for level, value in asked.items()):
             if numa.of_cpu.get(index, number) != number:
                 raise OptionError(f"{plan.where}: CPU is already assigned to node-id: {numa.of_cpu[index]}")
             numa.of_cpu[index] = number
@@ -222,19 +227,24 @@ def _spread(numa: Numa, ram: int) -> None:
     numa.nodes[count - 1].memory = ram - used
 
 
-def _assign_cpus(numa: Numa, smp: Smp, levels: Sequence[str]) -> None:
-    """CPUs that nobody assigned: all by socket, or, where some were assigned, node 0 with a warning."""
+def _assign_cpus(
+    numa: Numa,
+    smp: Smp,
+    levels: Sequence[str],
+    place: Callable[[int], Mapping[str, int]],
+    default_node: Callable[[int, int], int],
+) -> None:
+    """CPUs that nobody assigned: as the board wants it, or, where some were assigned, node 0 with a warning."""
     if not numa.of_cpu:
         for index in range(smp.max_cpus):
-            socket = smp.place(index)["socket"]
-            numa.of_cpu[index] = socket % numa.count
+            numa.of_cpu[index] = default_node(index, numa.count)
         return
     missing = [index for index in range(smp.max_cpus) if index not in numa.of_cpu]
     if missing:
         names = []
         for index in missing:
-            place = smp.place(index)
-            shown = ", ".join(f"{level}-id: {place[level]}" for level in _LEVELS if level in levels)
+            here = place(index)
+            shown = ", ".join(f"{level}-id: {here[level]}" for level in _LEVELS if level in levels)
             names.append(f"CPU {index} [{shown}]")
         numa.warnings.append(f"CPU(s) not present in any NUMA nodes: {', '.join(names)}")
         numa.warnings.append(

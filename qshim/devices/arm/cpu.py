@@ -8,7 +8,6 @@ from typing import Any
 from qshim.devices.board import Board
 from qshim.devices.chipset.cpu import Cpu
 from qshim.memory import MemoryRegion
-from qshim.qom import QomObject
 
 __all__ = ["ArmCpu"]
 
@@ -29,8 +28,7 @@ class ArmCpu(Cpu):
         tags: tuple[MemoryRegion, ...] = (),
         objects: Sequence[Sequence[Any]] = (),
     ) -> None:
-        super().__init__(board, type_name, index)
-        self._objects = objects
+        super().__init__(board, type_name, index, objects=objects)
         self._views = [
             *([(f"cpu-secure-memory-{index}", secure)] if secure is not None else []),
             *((f"cpu-tag-memory-{index}", root) for root in tags),
@@ -38,9 +36,5 @@ class ArmCpu(Cpu):
 
     def realize(self) -> None:
         """Interrupt lines and address spaces."""
-        board = self.board
-        for name, kind, count in self._objects:
-            for number in range(count):
-                self.add_child(f"{name}[{number}]", QomObject(kind))
-        self.spaces += [board.space(root, name) for name, root in self._views]
+        self.spaces += [self.board.space(root, name) for name, root in self._views]
         super().realize()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from qshim.devices.board import Board
 from qshim.devices.qdev import Device
 from qshim.memory import AddressSpace, MemoryRegion
+from qshim.qom import QomObject
 from qshim.units import SPACE
 
 __all__ = ["Apic", "Cpu", "X86Cpu"]
@@ -32,15 +36,30 @@ class Apic(Device):
 
 
 class Cpu(Device):
-    """CPU number *index*, of the QOM type *type_name*, which sees memory."""
+    """CPU number *index*, of the QOM type *type_name*, which sees memory.
 
-    def __init__(self, board: Board, type_name: str, index: int, *, device_id: str | None = None) -> None:
+    *objects*: (name, type, how many) of what hangs below it, such as interrupt lines.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        type_name: str,
+        index: int,
+        *,
+        device_id: str | None = None,
+        objects: Sequence[Sequence[Any]] = (),
+    ) -> None:
         super().__init__(board, type_name, device_id=device_id)
         self.index = index
+        self._objects = objects
         self.spaces: list[AddressSpace] = []
 
     def realize(self) -> None:
-        """One address space."""
+        """Interrupt lines and one address space."""
+        for name, kind, count in self._objects:
+            for number in range(count):
+                self.add_child(f"{name}[{number}]", QomObject(kind))
         self.spaces.append(self.board.space(self.board.system, f"cpu-memory-{self.index}"))
 
     def unrealize(self) -> None:
