@@ -368,17 +368,14 @@ class Recorder:
         for path in sorted(found, key=numbered):
             fragment = found[path]
             kind = fragment["t"]
-            if kind in SEVERAL:
-                for at in fragment.get("r", []):
-                    # where it is mapped is the board's business
-                    at.pop("at", None)
             count = sum(key.partition("#")[0] == kind for key in out)
             entry = {"on": name, "path": path, "f": fragment}
             if not count:
                 out[kind] = entry
             elif kind in SEVERAL and all(
-                entry["f"] != other["f"] for key, other in out.items() if key.partition("#")[0] == kind
-            ):
+                _anywhere(fragment) != _anywhere(other["f"])
+                for key, other in out.items() if key.partition("#")[0] == kind
+            ):  # fmt: skip
                 out[f"{kind}#{count}"] = entry
         return out
 
@@ -427,6 +424,13 @@ def own_part(entry: dict[str, Any], base: Mapping[str, Any], usual: str) -> dict
     return own
 
 
+def _anywhere(fragment: dict[str, Any]) -> dict[str, Any]:
+    """A device of a board without where it is mapped."""
+    regions = [{key: value for key, value in row.items() if key != "at"} for row in fragment.get("r", [])]
+    lines = [line for line in fragment.get("q", []) if not line.startswith("mmio ")]
+    return {**fragment, "r": regions, "q": lines}
+
+
 def _same(one: Any, other: Any) -> bool:
     """Whether both say the same; devices that came with another have the numbers that were free."""
     texts = [re.sub(r'"@device\[\d+\]"', '"@device"', json.dumps(each, sort_keys=True)) for each in (one, other)]
@@ -438,7 +442,10 @@ def different(board: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     out = {}
     for kind, entries in board.items():
         first = entries[min(entries)]
-        out[kind] = {name: entry for name, entry in entries.items() if entry is first or entry["f"] != first["f"]}
+        seen = _anywhere(first["f"])
+        out[kind] = {
+            name: entry for name, entry in entries.items() if entry is first or _anywhere(entry["f"]) != seen
+        }  # fmt: skip
     return out
 
 
