@@ -14,6 +14,8 @@ class VirtQuirks(NamedTuple):
     """A CPU model that exists but does not fit is refused with the list of those that do (10.0; 3.1)."""
     arm_max_bits: int = 40
     """Width of physical addresses of `max` in qemu-system-arm: 32 in 7.2, which looks at it too early (3.1)."""
+    tcg_runs_aarch32: bool = False
+    """A 64-bit CPU may be told to do without AArch64 (11.1)."""
     gic_versions: tuple[str, ...] = ("2", "3", "4", "host", "max")
     """What gic-version takes (4.1)."""
     gic_versions_text: str = "Valid values are 3, 2, host, max."
@@ -64,6 +66,7 @@ _KNOWN = {
     "11.1": _10_0._replace(
         gic_versions=("2", "3", "4", "x-5", "host", "max"),
         gic_versions_text="Valid values are 2, 3, 4, x-5, host, and max.",
+        tcg_runs_aarch32=True,
         has_cxl=True,
         has_msi_option=True,
         smmu_sees_memory=True,

@@ -16,6 +16,7 @@ __all__ = ["ArmCpuModel", "arm_cpu"]
 DEFAULT = "cortex-a15"
 _WIDE = {"cortex-a57": 44, "cortex-a72": 44, "neoverse-n1": 48, "neoverse-v1": 48, "neoverse-n2": 48}
 """Bits of physical addresses, where they are not 40."""
+_OFF = ("off", "no", "false", "n")
 _SMALL = ("cortex-a7", "cortex-a15")
 _OLD = ("cortex-a7", "cortex-a15", "cortex-a35", "cortex-a53", "cortex-a55", "cortex-a57", "cortex-a72", "cortex-a76",
         "a64fx", "neoverse-n1", "max")  # fmt: skip
@@ -51,7 +52,7 @@ def arm_cpu(text: str | None, target: str, label: str, types: QomTypes | None) -
     if name not in listed:
         raise MachineError(f"unable to find CPU model '{name}'")
     type_name = f"{name}-arm-cpu"
-    _check_features(type_name, members[1:], types)
+    given = _check_features(type_name, members[1:], types, aarch32=quirks.tcg_runs_aarch32)
     valid = [known for known in (_NEW if quirks.valid_cpus_are_listed else _OLD) if known in listed]
     if name == "host":
         raise MachineError("CPU model 'host' requires KVM or HVF")
@@ -59,19 +60,19 @@ def arm_cpu(text: str | None, target: str, label: str, types: QomTypes | None) -
         if quirks.valid_cpus_are_listed:
             raise MachineError(f"Invalid CPU model: {name}", f"The valid models are: {', '.join(valid)}")
         raise MachineError(f"mach-virt: CPU type {type_name} not supported")
-    is_64 = target == "aarch64" and name not in _SMALL
+    is_64 = target == "aarch64" and name not in _SMALL and given.get("aarch64") not in _OFF
     bits = _WIDE.get(name, 40)
-    if name == "max":
+    if name == "max" and given.get("aarch64") not in _OFF:
         bits = 52 if target == "aarch64" else quirks.arm_max_bits
     return ArmCpuModel(name, type_name, bits, is_64, name == "max" and target == "aarch64")
 
 
 def _check_features(
-    type_name: str, members: Sequence[tuple[str, str | None]], types: QomTypes | None
+    type_name: str, members: Sequence[tuple[str, str | None]], types: QomTypes | None, *, aarch32: bool
 ) -> Mapping[str, str]:
-    """Feature -> text.
+    """Feature -> text; *aarch32*: a 64-bit CPU may do without AArch64.
 
-    :raises MachineError: the type has no such feature.
+    :raises MachineError: the type has no such feature, or it cannot be without it.
     """
     given = {key: "on" if value is None else value for key, value in members if key}
     told = types.properties(type_name) if given and types is not None else None
@@ -82,7 +83,7 @@ def _check_features(
                 raise MachineError(
                     f"can't apply global {type_name}.{key}={value}: Property '{type_name}.{key}' not found"
                 )
-    if given.get("aarch64") in ("off", "no", "false", "n"):
+    if given.get("aarch64") in _OFF and not aarch32:
         raise MachineError(
             f"can't apply global {type_name}.aarch64={given['aarch64']}: 'aarch64' feature cannot be disabled unless "
             "KVM is enabled and 32-bit EL1 is supported"

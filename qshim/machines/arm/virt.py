@@ -450,7 +450,7 @@ class ArmVirt(Machine):
         commands = self.virt.linker_commands
         commands += 2 * self.compat.cpu_tables + 2 * bool(self.numa.nodes) + 2 * bool(self.numa.distances)
         commands += 2 * self.numa.hmat + 2 * ("virtio-iommu-pci" in types) + 2 * ("nvdimm" in types)
-        if self.ged and self.board.nvdimm:
+        if self.board.nvdimm and (self.ged or "nvdimm" in types):
             commands += 4
         if self.options.on("ras", False):
             commands += self.virt.ras_linker_commands
