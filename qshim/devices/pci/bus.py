@@ -117,15 +117,13 @@ class PciBus(Bus):
     # --- slots (5.4) ---
 
     def try_slot(self, function: PciFunction, text: str | None) -> None:
-        """Whether *function* could have the address *text*, if it asks for one.
+        """Whether *function* could have the address *text*, or any if it asks for none.
 
         :raises DeviceError: it could not.
         """
-        if text in (None, "", "-1"):
-            return
-        assert text is not None
+        devfn = ANY if not text or text == "-1" else devfn_of(text, function.type_name)
         function.hotplugged = self.board.completed
-        function.devfn = self.claim(function, devfn_of(text, function.type_name))
+        function.devfn = self.claim(function, devfn)
         self.release(function)
         function.devfn = ANY
 
