@@ -11,6 +11,8 @@ from qshim.machines.machine import Machine
 __all__ = ["answers", "memory_devices", "numa_text"]
 
 _MIB = 1 << 20
+_WITHOUT_MEMORY_DEVICES = ("riscv32", "riscv64")
+"""Targets whose QEMU has no memory devices at all."""
 
 
 def answers(machine: Machine) -> Mapping[str, Callable[[], object]]:
@@ -105,7 +107,10 @@ def _plugged(machine: Machine) -> list[tuple[int, int]]:
 
 def _size_summary(machine: Machine) -> dict[str, object]:
     """query-memory-size-summary."""
-    return {"base-memory": machine.ram_size, "plugged-memory": sum(size for _, size in _plugged(machine))}
+    told: dict[str, object] = {"base-memory": machine.ram_size}
+    if machine.request.target not in _WITHOUT_MEMORY_DEVICES:
+        told["plugged-memory"] = sum(size for _, size in _plugged(machine))
+    return told
 
 
 def numa_text(machine: Machine) -> str:

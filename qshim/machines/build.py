@@ -27,6 +27,10 @@ def board_of(name: str, target: str = "x86_64") -> type[Machine] | None:
         from qshim.machines.arm.virt import ArmVirt
 
         return ArmVirt
+    if target in ("riscv64", "riscv32") and name == "virt":
+        from qshim.machines.riscv.virt import RiscvVirt
+
+        return RiscvVirt
     if target not in ("x86_64", "i386"):
         return None
     if name.startswith("pc-i440fx-"):

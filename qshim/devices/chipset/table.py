@@ -17,6 +17,7 @@ from qshim.devices.chipset.south import Ich9Lpc, Ich9Smb, Piix4Pm
 from qshim.devices.chipset.storage import DiskHolder, NvmeNamespace
 from qshim.devices.chipset.vga import IsaVga, PciVga
 from qshim.devices.memory.virtio import VirtioMem, VirtioPmem
+from qshim.devices.riscv.iommu import RiscvIommu
 
 __all__ = ["CLASSES"]
 
@@ -43,6 +44,7 @@ CLASSES: dict[str, Any] = {
     "isa-vga": IsaVga,
     "nvme-ns": NvmeNamespace,
     "pxb": Pxb,
+    "riscv-iommu": RiscvIommu,
     "pxb-cxl": Pxb,
     "pxb-pcie": Pxb,
     "qxl-vga": PciVga,

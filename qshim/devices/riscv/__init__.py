@@ -1,0 +1,1 @@
+"""Devices of RISC-V machines (spec/virt-boards.md, part B)."""

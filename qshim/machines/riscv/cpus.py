@@ -1,0 +1,48 @@
+"""-cpu of the RISC-V virt board: which models there are, and what their features take."""
+
+from __future__ import annotations
+
+from qshim.argv.dialect import option_help
+from qshim.argv.opts import split
+from qshim.machines.errors import MachineError
+from qshim.qom.types import QomTypes
+from qshim.versions.riscv import riscv_quirks
+
+__all__ = ["riscv_cpu"]
+
+_DEFAULTS = {"riscv64": "rv64", "riscv32": "rv32"}
+_BOOLEANS = ("on", "yes", "true", "y", "off", "no", "false", "n")
+_SUFFIX = "-riscv-cpu"
+
+
+def riscv_cpu(text: str | None, target: str, label: str, types: QomTypes | None) -> str:
+    """The QOM type that `-cpu TEXT` means (None: the default).
+
+    :raises MachineError: QEMU refuses it.
+    """
+    members = split(text or _DEFAULTS[target])
+    name = members[0][0].removesuffix(_SUFFIX)
+    if name not in option_help(label, target).get("-cpu help", (0, ""))[1].split():
+        raise MachineError(f"unable to find CPU model '{name}'")
+    type_name = name + _SUFFIX
+    given = {key: "on" if value is None else value for key, value in members[1:] if key}
+    told = types.properties(type_name) if given and types is not None else None
+    kinds = {row["name"]: row["type"] for row in told} if isinstance(told, list) else {}
+    for key, value in given.items() if kinds else ():
+        where = f"can't apply global {type_name}.{key}={value}: "
+        if key not in kinds:
+            raise MachineError(f"{where}Property '{type_name}.{key}' not found")
+        if kinds[key] == "bool" and value not in _BOOLEANS:
+            raise MachineError(f"{where}Parameter '{key}' expects 'on' or 'off'")
+    return type_name
+
+
+def check_width(type_name: str, label: str) -> None:
+    """Whether a hart of *type_name* can be had.
+
+    :raises MachineError: it is too wide for several threads.
+    """
+    if type_name == f"x-rv128{_SUFFIX}" and riscv_quirks(label).wide_harts_need_one_thread:
+        raise MachineError(
+            "128-bit RISC-V currently does not work with Multi Threaded TCG. Please use: -accel tcg,thread=single"
+        )

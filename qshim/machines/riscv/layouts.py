@@ -1,0 +1,38 @@
+"""Addresses of the virt board (spec/virt-boards.md 9)."""
+
+from __future__ import annotations
+
+from qshim.units import GIB, up
+
+__all__ = ["high_window"]
+
+MROM, MROM_SIZE = 0x1000, 0xF000
+TEST = 0x100000
+RTC = 0x101000
+CLINT, CLINT_STEP = 0x2000000, 0x10000
+TIMER_OFFSET = 0x4000
+TIMER_STEP = 0x8000
+SUPERVISOR_SWI, SUPERVISOR_SWI_STEP = 0x2F00000, 0x4000
+PCI_PORTS = 0x3000000
+IOMMU = 0x3010000
+PLATFORM_BUS = 0x4000000
+PLIC, PLIC_STEP = 0xC000000, 0x600000
+APLIC_M, APLIC_S, APLIC_STEP = 0xC000000, 0xD000000, 0x8000
+UART = 0x10000000
+VIRTIO, VIRTIO_STEP, TRANSPORTS = 0x10001000, 0x1000, 8
+FW_CFG_DATA, FW_CFG_CTL, FW_CFG_DMA = 0x10100000, 0x10100008, 0x10100010
+FLASH0, FLASH1, FLASH_SIZE = 0x20000000, 0x22000000, 0x2000000
+IMSIC_M, IMSIC_S, IMSIC_GROUP = 0x24000000, 0x28000000, 0x1000000
+IMSIC_PAGE = 0x1000
+ECAM, ECAM_SIZE = 0x30000000, 0x10000000
+PCI_MEMORY, PCI_MEMORY_SIZE = 0x40000000, 0x40000000
+RAM = 0x80000000
+MOST_HARTS, MOST_SOCKETS = 512, 4
+MOST_GUESTS = 7
+
+
+def high_window(ram: int, *, wide: bool) -> tuple[int, int]:
+    """(address, bytes) of the PCI window above *ram* bytes of RAM; *wide*: of a 64-bit machine."""
+    if wide:
+        return up(RAM + ram, 16 * GIB), 16 * GIB
+    return 12 * GIB, 4 * GIB
