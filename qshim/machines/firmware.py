@@ -12,7 +12,7 @@ from qshim.machines.errors import MachineError
 if TYPE_CHECKING:
     from qshim.machines.machine import Machine
 
-__all__ = ["flash_images", "load_into_flash", "make_flash_pair"]
+__all__ = ["check_flash_units", "flash_images", "load_into_flash", "make_flash_pair"]
 
 _BOTH = (
     "The contents of the first flash device may be specified with -bios or with -drive if=pflash... "
@@ -44,14 +44,9 @@ def make_flash_pair(machine: Machine, size: int, size_text: str) -> tuple[Flash,
     *size_text* is what QEMU says of an image of another size.
 
     :raises MachineError: an image is of another size.
-    :raises OptionError: there is a third one, or one cannot be read.
+    :raises OptionError: one cannot be read.
     """
-    images = flash_images(machine)
-    for drive in machine.plan.drives:
-        asked = drive.values.get("unit", drive.values.get("index", "0"))
-        if drive.values.get("if") == "pflash" and int(asked) > 1:
-            raise OptionError(f"{drive.where}: machine type does not support if=pflash,bus=0,unit={asked}")
-    board = machine.board
+    images, board = flash_images(machine), machine.board
     made = []
     for unit in range(2):
         name = f"virt.flash{unit}"
@@ -64,6 +59,17 @@ def make_flash_pair(machine: Machine, size: int, size_text: str) -> tuple[Flash,
         board.plug(flash, board.sysbus, parent=board.machine, name=name)
         made.append(flash)
     return made[0], made[1]
+
+
+def check_flash_units(machine: Machine) -> None:
+    """Whether all flash drives found a flash device, once the board is there.
+
+    :raises OptionError: there is a third one.
+    """
+    for drive in machine.plan.drives:
+        asked = drive.values.get("unit", drive.values.get("index", "0"))
+        if drive.values.get("if") == "pflash" and int(asked) > 1:
+            raise OptionError(f"{drive.where}: machine type does not support if=pflash,bus=0,unit={asked}")
 
 
 def load_into_flash(machine: Machine, flash: Flash) -> bool:

@@ -80,6 +80,8 @@ def find_bus(board: Board, types: QomTypes | None, type_name: str, kind: str | N
         bus = next((bus for bus in _buses(board) if bus.name == asked), None) or _by_path(board, asked)
         if bus is None:
             raise DeviceError(f"Bus '{asked}' not found")
+        if bus.full:
+            raise DeviceError(f"Bus '{asked}' is full")
         if kind is None or not fits(bus):
             raise DeviceError(f"Device '{type_name}' can't go on {bus.type_name} bus")
         return bus

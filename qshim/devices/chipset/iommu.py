@@ -6,6 +6,7 @@ from qshim.devices.catalogue import CatalogueDevice
 from qshim.devices.errors import DeviceError
 from qshim.devices.layout import Layout
 from qshim.devices.pci.bus import PciBus
+from qshim.devices.pci.function import PciFunction
 from qshim.memory import MemoryRegion
 from qshim.qom import QomObject
 from qshim.units import SPACE
@@ -24,6 +25,8 @@ class Iommu(CatalogueDevice):
     always: tuple[int, ...] = ()
     """Addresses that have a view although no function is there."""
 
+    root_bus: PciBus | None = None
+
     def prepare(self, layout: Layout) -> None:
         """Leave out what was recorded of the functions of one machine."""
         layout.regions = [plan for plan in layout.regions if plan.plain in self.keeps]
@@ -38,7 +41,7 @@ class Iommu(CatalogueDevice):
         bus = next((bus for bus in self.board.pci_buses if isinstance(bus, PciBus)), None)
         if bus is None:
             raise DeviceError(f"{self.type_name} needs a PCI bus, which {self.board.machine.type_name} does not have")
-        bus.dma_root = lambda function: self.root_of(self.key_of(function.pci_bus), function.devfn)
+        bus.dma_root = self.view_of
         self.root_bus = bus
         for devfn in self.always:
             self.root_of(self.key_of(bus), devfn)
@@ -49,6 +52,10 @@ class Iommu(CatalogueDevice):
 
     def make_shared(self) -> None:
         """Regions that all functions look at."""
+
+    def view_of(self, function: PciFunction) -> MemoryRegion:
+        """What *function* sees."""
+        return self.root_of(self.key_of(function.pci_bus), function.devfn)
 
     def root_of(self, bus: int, devfn: int) -> MemoryRegion:
         """What the function *devfn* of a bus sees."""
@@ -69,7 +76,8 @@ class Iommu(CatalogueDevice):
 
     def unrealize(self) -> None:
         """Functions see memory directly again."""
-        self.root_bus.dma_root = None
+        if self.root_bus is not None:
+            self.root_bus.dma_root = None
         super().unrealize()
 
     def add_space(self, root: MemoryRegion, name: str) -> None:

@@ -17,7 +17,7 @@ from qshim.devices.chipset.south import Ich9Lpc, Ich9Smb, Piix4Pm
 from qshim.devices.chipset.storage import DiskHolder, NvmeNamespace
 from qshim.devices.chipset.vga import IsaVga, PciVga
 from qshim.devices.memory.virtio import VirtioMem, VirtioPmem
-from qshim.devices.riscv.iommu import RiscvIommu
+from qshim.devices.riscv.iommu import RiscvIommu, RiscvIommuPci
 
 __all__ = ["CLASSES"]
 
@@ -45,6 +45,7 @@ CLASSES: dict[str, Any] = {
     "nvme-ns": NvmeNamespace,
     "pxb": Pxb,
     "riscv-iommu": RiscvIommu,
+    "riscv-iommu-pci": RiscvIommuPci,
     "pxb-cxl": Pxb,
     "pxb-pcie": Pxb,
     "qxl-vga": PciVga,

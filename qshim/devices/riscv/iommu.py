@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from qshim.devices.catalogue import CatalogueFunction
 from qshim.devices.chipset.iommu import Iommu
+from qshim.devices.layout import Layout
+from qshim.devices.pci.function import PciFunction
 from qshim.memory import MemoryRegion
 
-__all__ = ["RiscvIommu"]
+__all__ = ["RiscvIommu", "RiscvIommuPci"]
 
 
 class RiscvIommu(Iommu):
@@ -13,6 +16,17 @@ class RiscvIommu(Iommu):
 
     keeps = ("riscv-iommu-regs", "riscv-iommu-trap")
     region_type = "riscv-iommu-mr"
+
+    def prepare(self, layout: Layout) -> None:
+        """Registers behind a BAR are put there by the function, which makes that region last."""
+        super().prepare(layout)
+        for plan in layout.regions:
+            if plan.container is not None and plan.container.startswith("../"):
+                plan.container = None
+
+    def view_of(self, function: PciFunction) -> MemoryRegion:
+        """The IOMMU's own function sees memory itself."""
+        return self.board.system if function is self.parent else super().view_of(function)
 
     def make_shared(self) -> None:
         """Where its own accesses end that are not to be."""
@@ -23,3 +37,14 @@ class RiscvIommu(Iommu):
         root = self.translating("riscv_iommu")
         self.add_space(root, f"riscv-iommu-0000:{devfn >> 3:02x}.{devfn & 7}-iova")
         return root
+
+
+class RiscvIommuPci(CatalogueFunction):
+    """An IOMMU that is a PCI function."""
+
+    def make(self) -> None:
+        """The registers are at the start of BAR 0."""
+        super().make()
+        core = self.child("iommu")
+        assert isinstance(core, RiscvIommu)
+        self.made["riscv-iommu-bar0[0]"].add_subregion(core.made["riscv-iommu-regs[0]"], 0)

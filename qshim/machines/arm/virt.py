@@ -18,7 +18,7 @@ from qshim.machines.arm.cpus import ArmCpuModel, arm_cpu
 from qshim.machines.arm.gic import GicChoice, check_gic_version, choose_gic
 from qshim.machines.arm.layouts import HighMap, high_map
 from qshim.machines.errors import MachineError
-from qshim.machines.firmware import load_into_flash, make_flash_pair
+from qshim.machines.firmware import check_flash_units, load_into_flash, make_flash_pair
 from qshim.machines.machine import Machine, Request
 from qshim.machines.nics import make_nics
 from qshim.machines.options import MachineOptions
@@ -150,6 +150,7 @@ class ArmVirt(Machine):
 
             registers = self.board.io("nvdimm-acpi-io", 4, self.board.machine, REGISTERS)
             self.board.system.add_subregion(registers, at.NVDIMM_ACPI)
+        check_flash_units(self)
 
     def put(
         self, type_name: str, places: Mapping[str, int], *, into: MemoryRegion | None = None

@@ -8,10 +8,12 @@ from qshim.machines.errors import MachineError
 from qshim.qom.types import QomTypes
 from qshim.versions.riscv import riscv_quirks
 
-__all__ = ["riscv_cpu"]
+__all__ = ["check_width", "is_wide", "riscv_cpu"]
 
 _DEFAULTS = {"riscv64": "rv64", "riscv32": "rv32"}
 _BOOLEANS = ("on", "yes", "true", "y", "off", "no", "false", "n")
+_NARROW = ("lowrisc-ibex", "max32", "rv32", "sifive-e31", "sifive-e34", "sifive-u34")
+"""What models of 32 bits are called, or begin with."""
 _SUFFIX = "-riscv-cpu"
 
 
@@ -35,6 +37,11 @@ def riscv_cpu(text: str | None, target: str, label: str, types: QomTypes | None)
         if kinds[key] == "bool" and value not in _BOOLEANS:
             raise MachineError(f"{where}Parameter '{key}' expects 'on' or 'off'")
     return type_name
+
+
+def is_wide(type_name: str, target: str) -> bool:
+    """Whether harts of *type_name* have 64 bits."""
+    return target == "riscv64" and not type_name.startswith(_NARROW)
 
 
 def check_width(type_name: str, label: str) -> None:

@@ -18,9 +18,10 @@ from qshim.machines.riscv import layouts as at
 if TYPE_CHECKING:
     from qshim.machines.riscv.virt import RiscvVirt
 
-__all__ = ["Controllers", "Socket", "make_harts", "sockets_of"]
+__all__ = ["Controllers", "InterruptDevices", "Socket", "make_harts", "set_values", "sockets_of", "warnings"]
 
 _VALUE = re.compile(r"([\w-]+) = \d+ \(0x[0-9a-f]+\)")
+"""A number in `info qtree`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def make_harts(machine: RiscvVirt, socket: Socket) -> None:
 
     def tell(device: CatalogueDevice) -> None:
         device.layout.children = []
-        _set(device.layout, {"num-harts": socket.count, "hartid-base": socket.first})
+        set_values(device.layout, {"num-harts": socket.count, "hartid-base": socket.first})
         device.layout.lines = tuple(
             f'cpu-type = "{kind}"' if line.startswith("cpu-type = ") else line for line in device.layout.lines
         )
@@ -112,7 +113,7 @@ class InterruptDevices:
         more: Callable[[Layout], None] = lambda layout: None,
     ) -> None:  # fmt: skip
         def tell(device: CatalogueDevice) -> None:
-            _set(device.layout, values)
+            set_values(device.layout, values)
             more(device.layout)
 
         place(self.machine.board, type_name, {region: address}, machine=board, tell=tell)
@@ -192,7 +193,7 @@ class InterruptDevices:
             self._put(type_name, "riscv.aplic", address, board, values, lines)
 
 
-def _set(layout: Layout, values: Mapping[str, int]) -> None:
+def set_values(layout: Layout, values: Mapping[str, int]) -> None:
     """Numbers in what `info qtree` says."""
 
     def shown(line: str) -> str:

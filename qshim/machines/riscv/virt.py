@@ -9,14 +9,14 @@ from qshim.devices.chipset.gpex import GpexHost
 from qshim.devices.qdev import Device
 from qshim.devices.sysbus import place
 from qshim.machines.errors import MachineError
-from qshim.machines.firmware import make_flash_pair
+from qshim.machines.firmware import check_flash_units, make_flash_pair
 from qshim.machines.machine import Machine, Request
-from qshim.machines.nics import make_nics
+from qshim.machines.nics import nic_models
 from qshim.machines.options import MachineOptions
 from qshim.machines.platform_bus import make_platform_bus
 from qshim.machines.riscv import layouts as at
-from qshim.machines.riscv.cpus import check_width, riscv_cpu
-from qshim.machines.riscv.sockets import Controllers, InterruptDevices, make_harts, sockets_of, warnings
+from qshim.machines.riscv.cpus import check_width, is_wide, riscv_cpu
+from qshim.machines.riscv.sockets import Controllers, InterruptDevices, make_harts, set_values, sockets_of, warnings
 from qshim.units import GIB, KIB
 from qshim.versions.riscv import riscv_quirks
 from qshim.versions.virt import virt_quirks
@@ -40,7 +40,8 @@ class RiscvVirt(Machine):
     def __init__(self, request: Request) -> None:
         super().__init__(request)
         self.riscv = riscv_quirks(self.quirks.label)
-        self.wide = request.target == "riscv64"
+        self.wide = True
+        """Its harts have 64 bits."""
         self.levels = ("socket", "cluster", "core", "thread") if self.riscv.harts_have_places else ("core",)
 
     # --- options ---
@@ -84,6 +85,7 @@ class RiscvVirt(Machine):
         """Everything in QEMU's order."""
         self.has_acpi = self.riscv.has_acpi and self.options.on("acpi", True)
         self.cpu_type = riscv_cpu(self.request.line.cpu, self.request.target, self.quirks.label, self.board.types)
+        self.wide = is_wide(self.cpu_type, self.request.target)
         self.board.numa_nodes = self.numa.count
         self.check_nodes()
         self.make_sockets()
@@ -99,6 +101,12 @@ class RiscvVirt(Machine):
         self.make_flash()
         if self.options.on("iommu-sys", False):
             self.put("riscv-iommu-device", {}, board="virt,iommu-sys=on")
+        check_flash_units(self)
+        for model in nic_models(self):
+            self.warn(
+                f"requested NIC (anonymous, model {model or 'unspecified'}) was not created "
+                "(not supported by this machine?)"
+            )
 
     def put(self, type_name: str, places: Mapping[str, int], *, board: str = "virt") -> CatalogueDevice:
         """A device of the board with its regions at *places*."""
@@ -149,17 +157,17 @@ class RiscvVirt(Machine):
         place(board, "fw_cfg_mem", where, machine="virt", parent=board.machine, name="fw_cfg", tell=tell)
 
     def make_pci(self) -> None:
-        """The host bridge with its windows, and network cards."""
+        """The host bridge with its windows."""
         board, system = self.board, self.board.system
+        base, size = at.high_window(self.ram_size, wide=self.wide)
         host = GpexHost.recorded_on(board, machine="virt")
+        set_values(host.layout, {"x-above-4g-mmio-base": base})
         board.plug(host, board.sysbus)
         system.add_subregion(board.alias("pcie-ecam", host.ecam, 0, at.ECAM_SIZE, host), at.ECAM)
         window = board.alias("pcie-mmio", host.window, at.PCI_MEMORY, at.PCI_MEMORY_SIZE, host)
         system.add_subregion(window, at.PCI_MEMORY)
-        base, size = at.high_window(self.ram_size, wide=self.wide)
         system.add_subregion(board.alias("pcie-mmio-high", host.window, base, size, host), base)
         system.add_subregion(host.ports, at.PCI_PORTS)
-        make_nics(self, host.buses[0])
 
     def make_flash(self) -> None:
         """Two flash devices."""
