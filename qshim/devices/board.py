@@ -112,14 +112,16 @@ class Board:
         """The board plugs DIMMs; on others a DIMM may exist, but nobody sees it."""
         self.refuses_dimms = ""
         """Why it takes none."""
+        self.has_msi = True
+        """Interrupts may be messages."""
         self.nvdimm = False
         """-machine nvdimm=on"""
         self.no_nvdimm_text = "nvdimm is not enabled: missing 'nvdimm' in '-M'"
         self.takes_cold_nvdimms = False
         """It takes nvdimms of the command line even where it refuses DIMMs otherwise."""
         self.numa_nodes = 0
-        self.macs: dict[int, Device] = {}
-        """Default network addresses that are taken: number -> who has it."""
+        self.macs: dict[int, Device | None] = {}
+        """Default network addresses that are taken: number -> who has it, None for a card that was never made."""
         self.fw_cfg_files: set[str] = set()
         """Option ROMs that firmware gets as files instead of through a BAR."""
         self.system = self.container("system", SPACE)

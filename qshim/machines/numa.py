@@ -243,6 +243,8 @@ def _assign_cpus(
     if missing:
         names = []
         for index in missing:
+            # QEMU asks for what it then does not take
+            default_node(index, numa.count)
             here = place(index)
             shown = ", ".join(f"{level}-id: {here[level]}" for level in _LEVELS if level in levels)
             names.append(f"CPU {index} [{shown}]")

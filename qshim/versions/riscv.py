@@ -12,6 +12,8 @@ class RiscvQuirks(NamedTuple):
 
     has_acpi: bool = True
     """There are ACPI tables (10.0; 12)."""
+    early_fw_cfg: bool = True
+    """fw_cfg is there before devices are; in 7.2 it comes after all of them."""
     harts_have_places: bool = False
     """A hart sits in a socket and a cluster, and is not just a core with a number (11.1)."""
     nodes_follow_clusters: bool = False
@@ -28,6 +30,7 @@ _10_0 = RiscvQuirks()
 _KNOWN = {
     "7.2": _10_0._replace(
         has_acpi=False,
+        early_fw_cfg=False,
         plic_counts_from_first_hart=True,
         missing_firmware='Unable to load the RISC-V firmware "{}"',
     ),

@@ -144,6 +144,9 @@ class Fragments:
             out["at"] = [self.ref(device, told["container"]), told["addr"], told["priority"]]
         elif seen is not None and seen[1] is not None:
             out["at"] = [self.ref(device, seen[1]), told["addr"], told["priority"]]
+        if out.get("at", [""])[0] == "@platform bus":
+            # the board chooses the place
+            del out["at"]
         return out
 
     def _in_flat(self, row: RegionRow) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from qshim.devices.catalogue import CatalogueFunction
 from qshim.devices.chipset.iommu import Iommu
 from qshim.devices.layout import Layout
+from qshim.devices.pci.bus import PciBus
 from qshim.devices.pci.function import PciFunction
 from qshim.memory import MemoryRegion
 
@@ -17,6 +18,18 @@ class RiscvIommu(Iommu):
     keeps = ("riscv-iommu-regs", "riscv-iommu-trap")
     region_type = "riscv-iommu-mr"
 
+    def realize(self) -> None:
+        """As part of a function it is called after its address."""
+        if isinstance(self.parent, PciFunction):
+            devfn = self.parent.devfn
+            self.id = f"00:{devfn >> 3:02x}.{devfn & 7}"
+        buses = self.board.pci_buses
+        before = buses[0].dma_root if buses and isinstance(buses[0], PciBus) else None
+        super().realize()
+        if isinstance(getattr(before, "__self__", None), RiscvIommu) and self.root_bus is not None:
+            # the first one keeps the bus
+            self.root_bus.dma_root, self.root_bus = before, None
+
     def prepare(self, layout: Layout) -> None:
         """Registers behind a BAR are put there by the function, which makes that region last."""
         super().prepare(layout)
@@ -25,8 +38,8 @@ class RiscvIommu(Iommu):
                 plan.container = None
 
     def view_of(self, function: PciFunction) -> MemoryRegion:
-        """The IOMMU's own function sees memory itself."""
-        return self.board.system if function is self.parent else super().view_of(function)
+        """IOMMUs that are functions see memory itself."""
+        return self.board.system if isinstance(function, RiscvIommuPci) else super().view_of(function)
 
     def make_shared(self) -> None:
         """Where its own accesses end that are not to be."""

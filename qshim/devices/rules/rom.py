@@ -38,6 +38,9 @@ def rom_rule(device: Device, layout: Layout) -> None:
     if not wants_bar:
         if plan is not None:
             layout.drop(plan.name)
+        if device.board.machine.child("fw_cfg") is None:
+            # nobody takes the file: there is no fw_cfg, or it comes last
+            return
         file = f"{'vgaroms' if layout.is_vga else 'genroms'}/{name}"
         if file in device.board.fw_cfg_files:
             raise DeviceError(f"duplicate fw_cfg file name: {file}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,20 +47,18 @@ class Controllers:
     """Timers and software interrupts are emulated (not under qtest)."""
 
 
-def sockets_of(harts: int, nodes: int, of_cpu: Mapping[int, int]) -> list[Socket]:
-    """One socket for each NUMA node, with its harts.
+def sockets_of(harts: int, nodes: int, of_cpu: Mapping[int, int]) -> Iterator[Socket]:
+    """One socket for each NUMA node, with its harts, each looked at when it is its turn.
 
     :raises MachineError: harts of a node do not follow each other, or a node has none.
     """
     if nodes > at.MOST_SOCKETS:
         raise MachineError(f"number of sockets/nodes should be less than {at.MOST_SOCKETS}")
-    made = []
     for number in range(max(nodes, 1)):
         inside = [index for index in range(harts) if of_cpu.get(index, 0) == number]
         if not inside or inside[-1] - inside[0] + 1 != len(inside):
             raise MachineError(f"discontinuous hartids in socket{number}")
-        made.append(Socket(number, inside[0], len(inside)))
-    return made
+        yield Socket(number, inside[0], len(inside))
 
 
 def make_harts(machine: RiscvVirt, socket: Socket) -> None:

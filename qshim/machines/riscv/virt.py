@@ -24,8 +24,8 @@ from qshim.versions.virt import virt_quirks
 __all__ = ["RiscvVirt"]
 
 _CONTROLLERS = ("none", "aplic", "aplic-imsic")
-_HARMLESS_RAM = 10 * GIB
-"""More RAM than this is announced to be cut on 32-bit machines, and is not."""
+_ANNOUNCED_RAM = 10 * GIB
+"""What machines of 32 bits say they have where they have more."""
 
 
 class RiscvVirt(Machine):
@@ -90,7 +90,8 @@ class RiscvVirt(Machine):
         self.check_nodes()
         self.make_sockets()
         self.make_memory()
-        self.make_fw_cfg()
+        if self.riscv.early_fw_cfg:
+            self.make_fw_cfg()
         self.put("riscv.sifive.test", {"riscv.sifive.test": at.TEST})
         for number in range(at.TRANSPORTS):
             self.put("virtio-mmio", {"virtio-mmio": at.VIRTIO + number * at.VIRTIO_STEP})
@@ -102,11 +103,7 @@ class RiscvVirt(Machine):
         if self.options.on("iommu-sys", False):
             self.put("riscv-iommu-device", {}, board="virt,iommu-sys=on")
         check_flash_units(self)
-        for model in nic_models(self):
-            self.warn(
-                f"requested NIC (anonymous, model {model or 'unspecified'}) was not created "
-                "(not supported by this machine?)"
-            )
+        self.leave_nics()
 
     def put(self, type_name: str, places: Mapping[str, int], *, board: str = "virt") -> CatalogueDevice:
         """A device of the board with its regions at *places*."""
@@ -129,17 +126,18 @@ class RiscvVirt(Machine):
             clint="qtest" not in self.request.line.accelerators,
         )
         devices = InterruptDevices(self, controllers)
-        sockets = sockets_of(self.smp.cpus, self.numa.count, self.numa.of_cpu)
-        check_width(self.cpu_type, self.quirks.label)
-        for socket in sockets:
+        for socket in sockets_of(self.smp.cpus, self.numa.count, self.numa.of_cpu):
+            check_width(self.cpu_type, self.quirks.label)
             make_harts(self, socket)
             devices.make(socket)
 
     def make_memory(self) -> None:
         """RAM, and the ROM that harts start in."""
         board = self.board
-        if not self.wide and self.ram_size > _HARMLESS_RAM:
+        if not self.wide and self.ram_size > _ANNOUNCED_RAM:
+            # it is all there nevertheless
             board.said.append("Limiting RAM size to 10 GiB")
+            self.ram_size = _ANNOUNCED_RAM
         if self.ram is not None:
             board.system.add_subregion(self.ram, at.RAM)
         name = "riscv_virt_board.mrom"
@@ -175,6 +173,15 @@ class RiscvVirt(Machine):
         self.board.system.add_subregion(low.region, at.FLASH0)
         self.board.system.add_subregion(high.region, at.FLASH1)
 
+    def leave_nics(self) -> None:
+        """The board makes no network cards, and yet they have taken addresses."""
+        models = nic_models(self)
+        for model in models:
+            text = f"requested NIC (anonymous, model {model or 'unspecified'}) was not created"
+            self.warn(f"{text} (not supported by this machine?)")
+        default = not self.plan.nets and not self.request.line.nodefaults
+        self.board.macs.update(dict.fromkeys(range(len(models) + default)))
+
     def added(self, device: Device) -> None:
         """Registers of a device on the system bus get a place on the platform bus."""
         if device.bus is self.board.sysbus:
@@ -183,10 +190,12 @@ class RiscvVirt(Machine):
     # --- machine-done ---
 
     def acpi_blocks(self) -> None:
-        """Firmware is looked for now, then come the tables.
+        """Firmware is looked for now, then come the tables; older releases have fw_cfg only now.
 
         :raises MachineError: nobody has the file that -bios names.
         """
+        if not self.riscv.early_fw_cfg:
+            self.make_fw_cfg()
         name = self.plan.bios
         if name not in (None, "none", "default") and self.request.firmware(name) is None:
             raise MachineError(self.riscv.missing_firmware.format(name))
