@@ -11,7 +11,7 @@ from qshim.devices.sysbus import place
 from qshim.machines.errors import MachineError
 from qshim.machines.firmware import check_flash_units, make_flash_pair
 from qshim.machines.machine import Machine, Request
-from qshim.machines.nics import nic_models
+from qshim.machines.nics import nics_of
 from qshim.machines.options import MachineOptions
 from qshim.machines.platform_bus import make_platform_bus
 from qshim.machines.riscv import layouts as at
@@ -175,12 +175,12 @@ class RiscvVirt(Machine):
 
     def leave_nics(self) -> None:
         """The board makes no network cards, and yet they have taken addresses."""
-        models = nic_models(self)
-        for model in models:
+        nics = nics_of(self)
+        for model, _ in nics:
             text = f"requested NIC (anonymous, model {model or 'unspecified'}) was not created"
             self.warn(f"{text} (not supported by this machine?)")
         default = not self.plan.nets and not self.request.line.nodefaults
-        self.board.macs.update(dict.fromkeys(range(len(models) + default)))
+        self.board.macs.update(dict.fromkeys(range(len(nics) + default)))
 
     def added(self, device: Device) -> None:
         """Registers of a device on the system bus get a place on the platform bus."""
