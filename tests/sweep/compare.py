@@ -47,7 +47,10 @@ ASK = (
 
 
 _NAME = re.compile(r"qemu-system-\w+: ")
-_NOISE = ("Please configure -smp options", "qemu: module", "failed to initialize module", "Only modules from")
+_NOISE = (
+    "Please configure -smp options", "Limiting RAM size to 10 GiB", "qemu: module", "failed to initialize module",
+    "Only modules from",
+)  # fmt: skip
 
 
 class Real:

@@ -134,6 +134,10 @@ class Snapshot:
         self._read_qtree()
         self.blocks = machine.hmp("info ramblock")
 
+    def is_device(self, kind: str) -> bool:
+        """Whether objects of type *kind* are devices; CPUs of a sibling target are, though its types are unknown."""
+        return kind.endswith("-cpu") or self.types.implements(kind, "device")
+
     def _region(self, path: str) -> dict[str, Any]:
         found = {
             k: self.machine.qmp("qom-get", path=path, property=k) for k in ("size", "addr", "priority", "container")

@@ -74,7 +74,7 @@ class Fragments:
         regions, others, buses, children = [], [], [], []
         for child in [*s.children.get(path, []), *apart]:
             kind, name = s.nodes[child], child.rpartition("/")[2]
-            if child in apart and s.types.implements(kind, "device"):
+            if child in apart and s.is_device(kind):
                 name = f"@{name}"
             if kind in REGION_TYPES:
                 if not CORE_REGIONS.fullmatch(name.rpartition("[")[0]):
@@ -82,10 +82,10 @@ class Fragments:
             elif s.types.implements(kind, "bus"):
                 buses.append([re.sub(r"^dut(?=\.|$)", "{id}", name), kind, *s.qtree.get(child, [])])
                 for inner in s.children.get(child, []):
-                    if s.types.implements(s.nodes[inner], "device"):
+                    if s.is_device(s.nodes[inner]):
                         place = f"#{len(buses) - 1}/{inner.rpartition('/')[2]}"
                         children.append([place, self.of(inner), name, None])
-            elif s.types.implements(kind, "device"):
+            elif s.is_device(kind):
                 parent = s.machine.qmp("qom-get", path=child, property="parent_bus") or ""
                 bus = parent[len(path) + 1 :] if parent.startswith(path + "/") else f"@{s.nodes.get(parent, parent)}"
                 addr = s.machine.qmp("qom-get", path=child, property="addr") if "addr" in self._names(child) else None
@@ -361,8 +361,7 @@ class Recorder:
             first = Snapshot(vm, self.types)
             devices = [
                 p for p, kind in first.nodes.items()
-                if kind in self.types.by_name and self.types.implements(kind, "device")
-                and not self.types.implements(kind, "bus")
+                if first.is_device(kind) and not self.types.implements(kind, "bus")
             ]  # fmt: skip
             found = self.record(vm, first, devices, devices, {line.split()[0] for line in first.blocks[1:]})
         finally:
@@ -388,7 +387,7 @@ class Recorder:
         for name in names:
             with contextlib.suppress(Refusal, EOFError):
                 for kind, entry in self.board(VIRT, VIRT, ("-cpu", name)).items():
-                    if self.types.implements(kind, "cpu"):
+                    if kind.endswith("-cpu"):
                         out[kind] = entry
         return out
 
