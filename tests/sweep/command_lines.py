@@ -188,8 +188,10 @@ def dimms(chance: random.Random, slots: int, nvdimm: bool) -> list[str]:
     return args
 
 
-def devices(chance: random.Random, q35: bool, label: str, names: Sequence[str] = DEVICES) -> list[str]:
-    """PCI devices and bridges, and what else *names* has."""
+def devices(
+    chance: random.Random, q35: bool, label: str, names: Sequence[str] = DEVICES, *, slots: bool = False
+) -> list[str]:
+    """PCI devices and bridges, and what else *names* has; *slots*: bridges have no slot 0."""
     args: list[str] = []
     count = chance.choice((0, 0, 1, 2, 3, 5, 8, 12))
     buses: list[str] = []
@@ -220,6 +222,8 @@ def devices(chance: random.Random, q35: bool, label: str, names: Sequence[str] =
         card = text.startswith(ISA_CARDS) and not text.startswith("pvpanic-")
         if buses and chance.random() < 0.4 and not card:
             text += f",bus={chance.choice(buses)}"
+            if slots and chance.random() < 0.8:
+                text += f",addr={number + 1}"
         elif chance.random() < 0.12 and not card:
             text += f",addr={chance.choice(('5', '0x8', '1', '0a.1', '1f'))}"
             if chance.random() < 0.4:

@@ -108,7 +108,8 @@ def riscv_line(chance: random.Random, label: str, place: str, *, wide: bool) -> 
     args += words
     cpus, words = _smp(chance, clusters=False)
     args += words
-    args += numa(chance, mib, cpus, options)
+    if cpus > 2 or chance.random() < 0.2:
+        args += numa(chance, mib, cpus, options)
     lacks_firmware = not wide and label == "7.2"
     if chance.random() < 0.6 or lacks_firmware:
         args += ["-bios", chance.choice(("none", "none", _file(place, "firmware", 1 << 16), "default"))]
@@ -176,7 +177,8 @@ def _smp(chance: random.Random, *, clusters: bool) -> tuple[int, list[str]]:
 def _company(chance: random.Random, label: str, target: str) -> list[str]:
     """Devices on PCI, on virtio transports, and on the platform bus."""
     known = device_types(label, target).buses
-    args = devices(chance, True, label, [name for name in DEVICES if name in known]) if chance.random() < 0.7 else []
+    names = [name for name in DEVICES if name in known]
+    args = devices(chance, True, label, names, slots=True) if chance.random() < 0.7 else []
     for number in range(chance.choice((0, 0, 0, 0, 1, 2, 3, 4))):
         text = chance.choice(TRANSPORTS)
         if chance.random() < 0.4:
