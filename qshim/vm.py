@@ -15,6 +15,7 @@ from qshim.events import Event, Later, Throttle, now
 
 if TYPE_CHECKING:
     from qshim.argv import Chardev as Device
+    from qshim.argv import CommandLine
     from qshim.memory import AddressSpace, FlatRange, Topology
     from qshim.qom import MemoryBackend, QomObject
     from qshim.recording.format import Recording
@@ -77,6 +78,9 @@ class Files(Protocol):
 
     def may_write(self, path: str) -> str | None:
         """Why the file *path* may not be written; None if it may."""
+
+    def unreadable(self, path: str) -> str | None:
+        """Why the file *path* cannot be read; None if it can."""
 
     def create(self, path: str, mode: int) -> BinaryIO:
         """The new, empty file *path* with permissions *mode* (less the umask); raises OSError."""
@@ -156,6 +160,8 @@ class Vm:
         """Descriptors passed to that monitor which no command has taken yet."""
         self.fdsets: dict[int, dict[int, str | None]] = {}
         """Descriptors that add-fd put into sets, with what was said about each."""
+        self.resets = 0
+        """How often it was reset since it was made."""
         self.extensions = False
         """The `x-qshim-` commands exist."""
         self.answers: Mapping[str, Callable[[], object]] = {}
@@ -164,6 +170,8 @@ class Vm:
         """What it prints for HMP commands about itself."""
         self.said: tuple[str, ...] = ()
         """What QEMU would have printed on stderr while it made this machine, behind its name."""
+        self.command_line: CommandLine | None = None
+        """What a modelled machine was asked for with; None for a recording, which has its own."""
         self.machine_model: object | None = None
         """The modelled machine behind it (a `qshim.machines.machine.Machine`); None for a recording."""
         self.on_reset: Callable[[], Iterable[tuple[str | None, str]]] = tuple
@@ -365,6 +373,7 @@ class Vm:
             return
         if not self.running:
             self.run_state = "prelaunch"
+        self.resets += 1
         gone = self.on_reset()
         self.emit("RESET", {"guest": False, "reason": reason})
         self.tell_deleted(gone)

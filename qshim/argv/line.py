@@ -72,6 +72,10 @@ class CommandLine(NamedTuple):
     parallels: tuple[str, ...] = ()
     data_dirs: tuple[str, ...] = ()
     """-L: where firmware is looked for."""
+    boot: tuple[tuple[str, str], ...] = ()
+    """-boot: its members, as text."""
+    clock: bool = False
+    """-rtc was given."""
     printed: tuple[str, ...] = ()
     """Lines that QEMU says on standard output before it starts."""
     qtest: str | None = None

@@ -278,14 +278,14 @@ def _boot(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandL
         for drive in drives:
             if not "a" <= drive <= "p":
                 raise OptionError(f"Invalid boot device '{drive}'")
-    return line
+    return line._replace(boot=tuple({**dict(line.boot), **values}.items()))
 
 
 def _rtc(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
     base = members(value, "base").values.get("base", "utc")
     if base not in ("utc", "localtime") and not re.fullmatch(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d)?", base):
         raise OptionError("invalid datetime format\nvalid formats: '2006-06-17T16:01:21' or '2006-06-17'")
-    return line
+    return line._replace(clock=True)
 
 
 def _sandbox(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:

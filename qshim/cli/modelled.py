@@ -69,6 +69,7 @@ def modelled(
         None, quirks=versions.KNOWN[label], version=_version(label), target=target, machine=name, name=line.name,
         uuid=line.uuid,
     )  # fmt: skip
+    vm.command_line = line
     vm.actions.update(line.actions)
     vm.test_clock = "qtest" in line.accelerators
     vm.qtest = _Tester(vm)
@@ -84,27 +85,34 @@ def _make(vm: Vm, line: CommandLine, same: Callable[[], Recording | None]) -> No
     from qshim.machines.build import build
     from qshim.views.pci import pci_buses, pci_text
     from qshim.views.qtree import qtree_text
+    from qshim.views.roms import roms_text
 
     quirks = vm.quirks
+    read = firmware(line.data_dirs)
     try:
         machine = build(
-            line, vm.machine, quirks, vm.target, firmware=firmware(line.data_dirs), open_image=_image,
-            unreadable=_unreadable,
+            line, vm.machine, quirks, vm.target, firmware=read, open_image=_image, unreadable=_unreadable,
         )
     except OptionError:
         raise
     except QshimError as error:
         raise OptionError(*str(error).split("\n")) from error
-    vm.hold(machine.topology, machine.smp.cpus)
+    cpus = sum(space.name.startswith("cpu-memory-") for space in machine.topology.spaces)
+    vm.hold(machine.topology, cpus)
     vm.qom = machine.board.root
     vm.backends = machine.board.backends
-    vm.answers = {**answers(machine), "query-pci": lambda: pci_buses(machine.board)}
+    vm.answers = {
+        **answers(machine),
+        "query-pci": lambda: pci_buses(machine.board),
+        "x-query-roms": lambda: {"human-readable-text": roms_text(machine, read)},
+    }
     vm.machine_model = machine
     vm.said = tuple(machine.board.said)
     vm.texts = {
         "info numa": lambda: numa_text(machine),
         "info qtree": lambda: qtree_text(machine.board),
         "info pci": lambda: pci_text(pci_buses(machine.board), quirks),
+        "info roms": lambda: roms_text(machine, read),
     }
     vm.on_reset = machine.reset
     vm.know(same())

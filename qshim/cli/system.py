@@ -83,7 +83,7 @@ def _help(target: str, label: str, words: Sequence[str], program: str) -> int | 
     """Print the properties that somebody asks for; None if nobody does, or they are not known."""
     from qshim.argv import CommandLine
     from qshim.cli import machines
-    from qshim.cli.property_help import asked, help_of
+    from qshim.views.property_help import asked, help_of
 
     question = asked(words)
     if question is None:

@@ -13,6 +13,7 @@ from qshim.memory import AddressSpace, MemoryRegion, MemoryRegionOps, Topology
 from qshim.memory.allocate import allocate_ram, allocate_resizeable_ram, allocate_rom, allocate_rom_device
 from qshim.memory.ops import IO_PORT_OPS, STRICT_IO_PORT_OPS
 from qshim.qom import MemoryBackend, QomObject
+from qshim.qom.qdict import hash_order
 from qshim.qom.types import QomTypes, target_types
 from qshim.units import SPACE
 
@@ -91,7 +92,7 @@ class Board:
         """How many there are; devices have as many queues."""
         self.cxl_host: MemoryRegion | None = None
         """Where CXL host bridges have their registers (`cxl_host_reg`); None without CXL."""
-        self.hash_order: Callable[[Sequence[str]], Sequence[str]] = lambda names: names
+        self.hash_order: Callable[[Sequence[str]], Sequence[str]] = hash_order
         """The order in which properties are set: QEMU keeps them in a hash table."""
         self.legacy_cpu_hotplug = False
         """CPU hot-plug registers stay legacy ones (machine types up to 2.6)."""

@@ -38,6 +38,17 @@ class HostFiles:
             return "qshim writes no files for monitor clients; start it with --allow-writes DIR"
         return f"not below {' or '.join(str(each) for each in self._allowed)} (--allow-writes)"
 
+    def unreadable(self, path: str) -> str | None:
+        """Why *path* cannot be read; None if it can."""
+        if os.path.isdir(path):
+            return os.strerror(errno.EISDIR)
+        try:
+            # a pipe is not waited for
+            os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+        except (OSError, ValueError) as error:
+            return getattr(error, "strerror", None) or str(error)
+        return None
+
     def create(self, path: str, mode: int) -> BinaryIO:
         """The new, empty file *path*; one that stands there is emptied."""
         # a pipe without a reader is an error, not a reason to wait; what is opened is ours, so it stays that way

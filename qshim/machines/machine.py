@@ -6,7 +6,7 @@ A board is a subclass: `populate` puts its devices where its machine type has th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from qshim.argv import CommandLine, OptionError
 from qshim.argv.plan import MachinePlan
@@ -29,6 +29,7 @@ from qshim.machines.smp import Smp, smp_of
 from qshim.memory import MemoryRegion, Rules, Topology
 from qshim.memory.allocate import allocate_ram
 from qshim.qom import QomObject
+from qshim.qom.qdict import hash_order
 from qshim.units import KIB, MIB
 from qshim.versions import Quirks
 
@@ -53,7 +54,6 @@ class Request:
     open_image: Callable[[str], bytes]
     """Bytes of a disk image; raises OSError."""
     may_write: Callable[[str], str | None] = lambda path: None
-    hash_order: Callable[[object], object] = field(default=lambda names: names)
     deprecated: bool = False
 
 
@@ -203,7 +203,7 @@ class Machine:
     def make_backends(self) -> None:
         """-object, in their order."""
         board, request = self.board, self.request
-        around = Around(self.topology, self.quirks, request.may_write, request.hash_order)  # type: ignore[arg-type]
+        around = Around(self.topology, self.quirks, request.may_write, hash_order)
         for plan in self.plan.objects:
             if not plan.kind.startswith("memory-backend-"):
                 board.objects.add_child(plan.id, QomObject(plan.kind))

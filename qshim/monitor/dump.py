@@ -1,4 +1,4 @@
-"""dump-guest-memory as ELF: which memory, the headers, writing it, and how far a dump is (spec/monitor.md 4.3).
+"""dump-guest-memory: which memory, the headers of ELF, writing it, and how far a dump is (spec/monitor.md 4.3).
 
 The layout is that of QEMU 7.2 to 11.1: ELF header, section headers, program headers (one PT_NOTE, one
 PT_LOAD for each stretch of RAM), notes, memory, string table. No machine of qshim has CPU state: the
@@ -25,6 +25,7 @@ _U32 = (1 << 32) - 1
 _STRINGS = b"\0.shstrtab\0"
 _PAGE = 4096
 _STEP = 4 << 20
+_NO_WIN_DUMP = "win-dump: invalid vmcoreinfo note size"
 _A32 = ("cortex-a7-", "cortex-a8-", "cortex-a9-", "cortex-a15-", "cortex-m", "cortex-r", "arm", "sa11", "ti925", "pxa")
 """How the names of Arm CPUs without 64-bit mode begin."""
 
@@ -209,10 +210,10 @@ def start(
         raise CommandError("Parameter 'begin' is missing")
     if form in ("kdump-lzo", "kdump-snappy", "kdump-raw-lzo", "kdump-raw-snappy"):
         raise CommandError(f"{form.replace('raw-', '')} is not available now")
+    if form == "win-dmp" and vm.target not in vm.quirks.win_dump_targets:
+        raise CommandError(vm.quirks.no_win_dump)
     if form == "win-dmp" and vm.quirks.win_dump_is_checked_first:
         raise CommandError("win-dump: no vmcoreinfo note from the guest")
-    if form != "elf":
-        raise CommandError(f"dump-guest-memory in {form} is not modelled by qshim")
     if paging and not virtual_is_physical(vm):
         raise CommandError("qshim holds no CPU state, so it cannot walk page tables; dump without paging")
     file = _opened(vm, protocol, {} if fds is None else fds)
@@ -230,7 +231,14 @@ def start(
         if not total:
             raise CommandError("dump: no guest memory to dump")
         whole = ram_stretches(vm)
-        head = elf_head(vm, stretches, whole[-1].start + whole[-1].size)
+        reach = whole[-1].start + whole[-1].size
+        if form == "win-dmp":
+            dump.total = total
+            _finish(vm, dump, False, _NO_WIN_DUMP)
+            raise CommandError(_NO_WIN_DUMP)
+        steps = _kdump(vm, dump, file, stretches, form) if form != "elf" else None
+        if steps is None:
+            steps = _steps(vm, dump, file, elf_head(vm, stretches, reach), stretches)
     except BaseException:
         file.close()
         if resume:
@@ -238,7 +246,6 @@ def start(
         raise
     dump.total = total
     dump.status = "active"
-    steps = _steps(vm, dump, file, head, stretches)
     later = vm.later if detach else None
     if later is None:
         for _ in steps:
@@ -293,10 +300,35 @@ def _steps(vm: Vm, dump: Dump, file: BinaryIO, head: bytes, stretches: Sequence[
     dump.status = "completed"
 
 
-def _finish(vm: Vm, dump: Dump, resume: bool) -> None:
+def _kdump(vm: Vm, dump: Dump, file: BinaryIO, stretches: Sequence[Stretch], form: str) -> Iterator[bool]:
+    """The same in makedumpfile's format."""
+    from qshim.monitor import kdump
+
+    space = system(vm)
+    kind = _kind(vm, stretches[-1].start + stretches[-1].size)
+    machine = vm.quirks.dump_machine.get(vm.target, b"Unknown")
+    plan = kdump.plan(stretches, _notes(vm, kind), vm.cpus, machine, wide=kind.wide)
+    memory = (piece for stretch in stretches for piece in chunks(space, stretch.start, stretch.size))
+    try:
+        with file:
+            out = kdump.Raw(file) if "-raw-" in form else kdump.Flat(file)
+            for offset, data, done in kdump.pieces(plan, stretches, memory):
+                if data:
+                    out.write(offset, data)
+                if done:
+                    dump.completed += done
+                    yield True
+            out.end()
+    except (OSError, ValueError):
+        dump.status = "failed"
+        return
+    dump.status = "completed"
+
+
+def _finish(vm: Vm, dump: Dump, resume: bool, error: str = "dump: failed to save memory") -> None:
     data: dict[str, object] = {"result": dump.told()}
     if dump.status == "failed":
-        data["error"] = "dump: failed to save memory"
+        data["error"] = error
     vm.emit("DUMP_COMPLETED", data)
     if resume:
         vm.run_state = "running"

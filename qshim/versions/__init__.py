@@ -6,6 +6,7 @@ which release changed it, by spec section or by the binary where it was seen.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 __all__ = ["DEFAULT", "KNOWN", "Quirks", "quirks_for"]
@@ -51,6 +52,12 @@ class Quirks(NamedTuple):
     """How it begins to say that a file cannot be made (10.0; monitor.md 4.3)."""
     win_dump_is_checked_first: bool = False
     """Whether a win-dmp is possible is looked at before anything is written (11.1; monitor.md 4.3)."""
+    win_dump_targets: tuple[str, ...] = ("x86_64",)
+    """Targets whose binaries can write a win-dmp."""
+    no_win_dump: str = "Windows dump is only available for x86-64"
+    """What the others say (other words in 11.1; seen)."""
+    dump_machine: Mapping[str, bytes] = {}
+    """What a kdump calls the machine of a target, if not Unknown (7.2 knows PCs; seen)."""
     old_sizes: bool = False
     """A size does not begin with a dot, and a hexadecimal one may have a suffix (gone in 10.0)."""
     registers_by_gdb_name: bool = False
@@ -74,6 +81,8 @@ class Quirks(NamedTuple):
     """poll-grow, poll-shrink and poll-weight of a new iothread (11.1 changed the defaults; qmp-commands.jsonl)."""
     mapped_backend: str = "object '{}' is in use, can not be deleted"
     """object-del of a memory backend that is guest memory (other words in 11.1; monitor.md 4.3)."""
+    can_bus_stays: str = "object '{}' is in use, can not be deleted"
+    """object-del of a can-bus (other words in 11.1; seen)."""
     device_path_word: str = "device"
     """What device_del says that an object is not (`hotpluggable device` before 10.0; monitor.md 4.3)."""
     root_objects: tuple[str, ...] = ("backend", "machine", "objects", "chardevs")
@@ -92,6 +101,10 @@ class Quirks(NamedTuple):
     """HMP errors of some old commands begin with `Error: `, too (11.1; hmp-cases.jsonl)."""
     expiry_is_checked: bool = True
     """expire_password looks at its time before anything else (10.0; seen)."""
+    no_enclaves: str = "Could not open '/dev/sgx_vepc': No such file or directory"
+    """query-sgx-capabilities on a host without (other words before 10.0; qmp-commands.jsonl)."""
+    migrates_nowhere: str = "unknown migration protocol: {}"
+    """migrate to a place of no known kind (other words before 10.0; qmp-commands.jsonl)."""
     no_colo: str = "VM is not in COLO mode"
     """x_colo_lost_heartbeat (other words before 10.0; hmp-cases.jsonl)."""
     no_device_tree: str = (
@@ -103,6 +116,8 @@ class Quirks(NamedTuple):
     """set_password without VNC (other words in 11.1; seen)."""
     gdb_without_cpu: str = "warning: {0}\nCould not open gdbserver on device '{1}'\n"
     """What gdbserver prints of a reason and a device (7.2 has no `warning: `, 11.1 no second line; seen)."""
+    gdb_without_device: str = "warning: gdbstub: couldn't create chardev\nCould not open gdbserver on device '{0}'\n"
+    """What it prints behind the reason why there is no such character device (every release its own; seen)."""
     bad_sync_profile: str = "invalid parameter '{}', expecting 'on', 'off', or 'reset'"
     """sync-profile with another word (other words before 10.0; hmp-cases.jsonl)."""
     migrate_globals: str = (
@@ -197,6 +212,12 @@ class Quirks(NamedTuple):
     """All buses of the kind are full (other words in 11.1; seen)."""
     unaligned_ports_are_rejected: bool = False
     """An unassigned port reads as 0 where an access of more than a byte is not aligned (11.1; seen)."""
+    trace_events_of_cpus: bool = False
+    """Trace events may belong to a CPU (gone in 10.0; seen)."""
+    resets_raise_timer: bool = False
+    """Each reset raises the interrupt of the HPET anew (gone in 10.0; seen)."""
+    q35_interrupt_order: tuple[str, ...] = ("pic0", "pic1", "ioapic")
+    """In which order `info pic` of a q35 prints its controllers (every release has its own; seen)."""
     flash_block_starts_with_data: bool = True
     """A buffered write to flash chooses its block by the first data, not by the count (10.0; seen)."""
 
@@ -228,8 +249,11 @@ V7_2 = V10_0._replace(
     ),
     smp_members=("clusters", "sockets", "dies", "cores", "threads", "maxcpus", "cpus"),
     no_colo="The feature 'colo' is not enabled",
+    no_enclaves="SGX is not enabled in KVM",
+    migrates_nowhere="Parameter 'uri' expects a valid migration protocol",
     no_device_tree="This machine doesn't have a FDT",
     gdb_without_cpu="{0}\nCould not open gdbserver on device '{1}'\n",
+    gdb_without_device="Could not open gdbserver on device '{0}'\n",
     bad_sync_profile="Invalid parameter '{}'",
     small_backing_store="backing store size {1:#x} does not match 'size' option {2:#x}",
     pc_links=(("rtc_state", "link<isa-device>"),),
@@ -244,6 +268,10 @@ V7_2 = V10_0._replace(
     no_device_memory="memory devices (e.g. for memory hotplug) are not enabled, please specify the maxmem option",
     port_list_objects=False,
     flash_block_starts_with_data=False,
+    trace_events_of_cpus=True,
+    dump_machine={"x86_64": b"x86_64", "i386": b"i686"},
+    resets_raise_timer=True,
+    q35_interrupt_order=("ioapic", "pic1", "pic0"),
     smbase_needs_query=True,
     hotplug_type_first=True,
     address_checked_first=True,
@@ -267,6 +295,8 @@ V7_2 = V10_0._replace(
 V11_1 = V10_0._replace(
     label="11.1",
     b64write_takes_told_length=False,
+    q35_interrupt_order=("ioapic", "pic0", "pic1"),
+    no_win_dump="x86-64 Windows guest dump not built-in",
     no_cpu_unplug="",
     device_id_text="Invalid qdev ID '{}'",
     full_bus_text="A '{0}' bus was found but is full",
@@ -293,7 +323,9 @@ V11_1 = V10_0._replace(
     all_errors_say_so=True,
     migrate_globals="",
     gdb_without_cpu="{0}\n",
+    gdb_without_device="gdbstub: couldn't create chardev\n",
     no_vnc_password="No VNC display is present",
+    can_bus_stays="Deleting CAN bus device '{}' is not supported",
     mapped_backend="Cannot delete host memory backend '{}' which is mapped",
     root_objects=("backend", "machine", "objects", "chardevs", "audiodevs"),
 )

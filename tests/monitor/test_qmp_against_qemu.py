@@ -36,6 +36,9 @@ class Anywhere:
     def may_write(self, path: str) -> str | None:
         return None
 
+    def unreadable(self, path: str) -> str | None:
+        return "No such file or directory"
+
     def create(self, path: str, mode: int) -> BinaryIO:
         return Path(path).open("wb")
 

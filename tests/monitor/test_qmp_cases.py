@@ -40,6 +40,9 @@ class Nowhere:
     def may_write(self, path: str) -> str | None:
         return None
 
+    def unreadable(self, path: str) -> str | None:
+        return "No such file or directory"
+
     def create(self, path: str, mode: int) -> BinaryIO:
         return open(os.devnull, "wb")
 

@@ -1,4 +1,4 @@
-"""HMP commands about what no machine here has: block devices, network back ends, VNC, tracing, a running CPU.
+"""HMP commands about what no machine here has: block devices, VNC, tracing, a running CPU.
 
 Each answers as QEMU does where there is none of it (asked of 7.2, 10.0 and 11.1, x86_64, aarch64 and riscv64).
 What would make one is left out, and so refused.
@@ -16,19 +16,20 @@ from qshim.monitor.registry import CommandError
 from qshim.vm import Vm
 
 __all__ = [
-    "boot_set", "calc_dirty_rate", "dumpdtb", "expire_password", "gdbserver", "info_migrate", "info_mmu",
-    "info_network", "mce", "netdev_add", "one_insn_per_tb", "sendkey", "set_password", "sync_profile",
+    "boot_set", "calc_dirty_rate", "dumpdtb", "expire_password", "gdbserver", "info_migrate", "info_mmu", "mce",
+    "one_insn_per_tb", "sendkey", "set_password", "sync_profile",
 ]  # fmt: skip
 
 _PROFILING: WeakKeyDictionary[Vm, bool] = WeakKeyDictionary()
+_TERMINALS: WeakKeyDictionary[Vm, str] = WeakKeyDictionary()
 _LINE = "-" * 79 + "\n"
 _MOST_DEVICES = "abcdefghijklmnop"
 _NO_SNAPSHOTS = "no block device can store vmstate for snapshot"
 _NO_VNC = "No VNC display is present"
+_BARE = ("null", "pty", "msmouse", "wctablet", "braille", "testdev", "stdio", "vc")
+_CHARDEVS = (*_BARE, "mon", "con", "tcp", "telnet", "tn3270", "websocket", "udp", "unix", "file", "pipe")
+"""What begins the description of a character device, alone or with a colon behind it."""
 _MCI_VALID = 1 << 63
-_NETWORK = ("net", "e1000", "igb", "rtl8139", "ne2k", "pcnet", "vmxnet", "emac", "gmac", "gem", "lan9118", "smc91",
-            "i8255", "tulip", "fec", "eth", "dp8393", "lance", "etsec")  # fmt: skip
-"""In the names of types of network devices."""
 
 
 def _says(name: str, text: str = "") -> None:
@@ -81,7 +82,7 @@ def _commit(call: Call) -> str:
     raise CommandError(f"Device '{name}' not found")
 
 
-for _name, _member in (("eject", "device"), ("netdev_del", "id")):
+for _name, _member in (("eject", "device"),):
 
     def _by_qmp(call: Call, command: str = _name, member: str = _member) -> str:
         ask(call.vm, command, {member: call.text(member)})
@@ -90,41 +91,9 @@ for _name, _member in (("eject", "device"), ("netdev_del", "id")):
     HMP.command(_name)(_by_qmp)
 
 
-@HMP.command("set_link")
-def _set_link(call: Call) -> str:
-    ask(call.vm, "set_link", {"name": call.text("name"), "up": call.flag("up")})
-    return ""
-
-
 @HMP.command("x_colo_lost_heartbeat")
 def _lost_heartbeat(call: Call) -> str:
     raise CommandError(call.vm.quirks.no_colo)
-
-
-@HMP.command("info network")
-def info_network(call: Call) -> str:
-    """Network devices and back ends: nothing where there is none."""
-    from qshim.monitor.qmp.machine import types_of
-
-    if any(part in name.lower() for name in types_of(call.vm) for part in _NETWORK):
-        raise CommandError("info network is not modelled by qshim for this machine")
-    return ""
-
-
-@HMP.command("netdev_add")
-def netdev_add(call: Call) -> str:
-    """Make a network back end: only what is wrong about the question is said."""
-    from qshim.monitor.hmp.keyval import parsed_opts
-    from qshim.monitor.qmp.extensions import schema_for
-
-    members = parsed_opts(call.text("netdev"), "type")
-    for name in ("id", "type"):
-        if name not in members:
-            raise CommandError(f"Parameter '{name}' is missing")
-    enums = (each["values"] for each in schema_for(call.vm).types.values() if each["meta-type"] == "enum")
-    if not any(members["type"] in values for values in enums if "hubport" in values):
-        raise CommandError(f"Parameter 'type' does not accept value '{members['type']}'")
-    raise LineError("netdev_add is not modelled by qshim\n")
 
 
 @HMP.command("info migrate")
@@ -226,8 +195,33 @@ def gdbserver(call: Call) -> str:
         reason = "gdbstub: meaningless to attach gdb to a machine without any CPU."
         return call.vm.quirks.gdb_without_cpu.format(reason, device or "tcp::1234")
     if device == "none":
+        _make_terminal(call.vm)
         return "Disabled gdbserver\n"
+    wrong = None if device is None else _no_character_device(call.vm, device)
+    if wrong is not None:
+        return f"{wrong}{call.vm.quirks.gdb_without_device.format(device)}"
     raise LineError("gdbserver is not modelled by qshim\n")
+
+
+def _make_terminal(vm: Vm) -> None:
+    """The debugger's own monitor, which is there from the first use of gdbserver on."""
+    if not vm.quirks.monitors_are_objects or vm in _TERMINALS:
+        return
+    from qshim.monitor.qmp.objects import objects_of
+    from qshim.qom import QomObject
+
+    _TERMINALS[vm] = f"compat_monitor{sum(each.monitor is not None for each in vm.chardevs.values())}"
+    objects_of(vm).add_child(_TERMINALS[vm], QomObject("monitor-hmp"))
+
+
+def _no_character_device(vm: Vm, text: str) -> str | None:
+    """What is said of *text*, where it describes none; None where one can be made of it."""
+    if text.startswith("chardev:"):
+        return None if text.removeprefix("chardev:") in vm.chardevs else ""
+    kind = text.partition(":")[0]
+    if kind in _CHARDEVS and (":" in text or kind in _BARE):
+        return None
+    return f"'{text}' is not a valid char driver\n"
 
 
 @HMP.command("mce")

@@ -11,13 +11,20 @@ from qshim.monitor.hmp import (
     examine,
     helping,
     idle,
+    interrupts,
+    lists,
     machine,
     memory,
+    network,
     objects,
     ports,
     saving,
+    tracing,
 )
 
 __all__ = ["FAMILIES"]
 
-FAMILIES = (absent, blocks, chardevs, control, devices, examine, helping, idle, machine, memory, objects, ports, saving)
+FAMILIES = (
+    absent, blocks, chardevs, control, devices, examine, helping, idle, interrupts, lists, machine, memory, network,
+    objects, ports, saving, tracing,
+)  # fmt: skip

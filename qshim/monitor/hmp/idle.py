@@ -19,6 +19,7 @@ __all__ = [
     "info_vm_generation_id",
     "info_vnc",
     "log",
+    "migrate",
     "replay_break",
     "replay_seek",
     "stopcapture",
@@ -56,6 +57,13 @@ for _name, _command in (
     ("info profile", "x-query-profile"),
 ):  # fmt: skip
     HMP.command(_name)(_human(_command))
+
+
+@HMP.command("migrate")
+def migrate(call: Call) -> str:
+    """Send the machine to another QEMU."""
+    ask(call.vm, "migrate", {"uri": call.text("uri")})
+    return ""
 
 
 @HMP.command("info block-jobs")

@@ -189,6 +189,26 @@ _OF_TYPE: Mapping[str, Mapping[str, Callable[[str, str], object]]] = {
 """Members of the memory backends that may be written as text, and how each is read."""
 
 
+def _readers(vm: Vm, kind: str) -> dict[str, Callable[[str, str], object]] | None:
+    """How the members of a type without behaviour are read; None where *kind* is no such type."""
+    from qshim.monitor.qmp.extensions import schema_for
+    from qshim.monitor.qmp.plainobjects import PLAIN
+
+    if kind not in PLAIN:
+        return None
+    types = schema_for(vm).types
+    variants = types[str(types["object-add"]["arg-type"])]["variants"]
+    members = next((types[each["type"]]["members"] for each in variants if each["case"] == kind), ())
+    readers: dict[str, Callable[[str, str], object]] = {}
+    for member in members:
+        entity = types[member["type"]]
+        if entity["meta-type"] == "enum":
+            readers[member["name"]] = _choice(*entity["values"])
+        else:
+            readers[member["name"]] = {"boolean": _switch, "int": _integer}.get(entity.get("json-type", ""), _text)
+    return readers
+
+
 def object_arguments(vm: Vm, text: str) -> dict[str, Any] | str:
     """The arguments of object-add that *text* stands for, or the text of the help that it asks for.
 
@@ -219,18 +239,22 @@ def object_arguments(vm: Vm, text: str) -> dict[str, Any] | str:
         raise CommandError("Parameters 'id.*' are unexpected")
     if "id" not in members:
         raise CommandError("Parameter 'id' is missing")
-    readers = _OF_TYPE.get(str(kind))
+    readers = _OF_TYPE.get(str(kind)) or _readers(vm, str(kind))
     if readers is None:
         raise CommandError(f"object_add {kind} is not modelled by qshim")
     if not text.startswith("{"):
         _read(members, readers, vm.quirks.old_sizes)
     # the size stands last: QEMU reads base members before those of the type
-    needed = ["size", *(["mem-path"] if kind == "memory-backend-file" else [])]
-    for name in needed:
+    needed = ["size"] if str(kind).startswith("memory-backend-") else []
+    for name in [*needed, *(["mem-path"] if kind == "memory-backend-file" else [])]:
         if name not in members:
             raise CommandError(f"Parameter '{name}' is missing")
     if not _ID.match(str(members["id"])):
         raise CommandError(f"Parameter 'id' expects an identifier{_ID_HINT}")
+    if not needed:
+        from qshim.monitor.qmp.extensions import schema_for
+
+        schema_for(vm).visitor("object-add").check(members)
     return members
 
 

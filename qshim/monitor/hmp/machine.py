@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qshim.monitor.hmp.bridge import ask, ask_list
+from qshim.monitor.hmp.registers import at_reset
 from qshim.monitor.hmp.table import HMP, Call
 
 __all__ = [
@@ -80,13 +81,19 @@ _PLACE = (
 
 @HMP.command("info registers")
 def info_registers(call: Call) -> str:
-    """The registers of a CPU: qshim holds none."""
-    index = call.maybe_number("vcpu")
-    if index is not None and not 0 <= index < call.vm.cpus and not call.flag("cpustate_all"):
+    """The registers of a CPU: those of a reset where that was the last thing that happened."""
+    from qshim.views.x86_reset import registers_text, signature
+
+    vm, index, all_of_them = call.vm, call.maybe_number("vcpu"), call.flag("cpustate_all")
+    if index is not None and not 0 <= index < vm.cpus and not all_of_them:
         return f"CPU#{index} not available\n"
-    if not call.vm.cpus:
-        return "" if call.flag("cpustate_all") else "No CPU available\n"
-    return "info registers is not modelled by qshim: it holds no CPU state\n"
+    if not vm.cpus:
+        return "" if all_of_them else "No CPU available\n"
+    edx = signature(vm) if at_reset(vm) else None
+    if edx is None:
+        return "info registers is not modelled by qshim for this machine: it holds no CPU state\n"
+    chosen = range(vm.cpus) if all_of_them else (call.monitor.cpu if index is None else index,)
+    return "".join(registers_text(vm, each, edx) for each in chosen)
 
 
 @HMP.command("info balloon")

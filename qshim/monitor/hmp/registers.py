@@ -1,7 +1,7 @@
 """Names of CPU registers in expressions (spec/monitor.md 5.5).
 
-No machine of qshim has CPU state: a register that QEMU has is refused in a sentence of our own, any
-other in QEMU's words.
+An x86 machine that has not run has the registers of a reset. Of others no state is held: a register that QEMU
+may have is refused in a sentence of our own, any other in QEMU's words.
 """
 
 from __future__ import annotations
@@ -14,29 +14,35 @@ from qshim.monitor.hmp.expression import Registers
 if TYPE_CHECKING:
     from qshim.vm import Vm
 
-__all__ = ["registers"]
+__all__ = ["at_reset", "registers"]
 
-_SEGMENTS = ("cs", "ds", "es", "ss", "fs", "gs")
-_NUMBERED = tuple(f"r{n}" for n in range(8, 16))
-_MONITOR_NAMES = frozenset(
-    ("eax", "ecx", "edx", "ebx", "esp", "sp", "ebp", "fp", "esi", "edi", *_NUMBERED, "eip", "eflags", "pc",
-     *_SEGMENTS, *(f"{s}.limit" for s in _SEGMENTS), *(f"{s}.base" for s in _SEGMENTS))
-)  # fmt: skip
-_GDB_NAMES = frozenset(
-    ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", *_NUMBERED, "rip", "eflags", "pc", *_SEGMENTS,
-     *(f"{s}.limit" for s in _SEGMENTS), "fs_base", "gs_base", "k_gs_base", "cr0", "cr2", "cr3", "cr4", "cr8",
-     "efer", "fctrl", "mxcsr")
-)  # fmt: skip
+
+def at_reset(vm: Vm) -> bool:
+    """Whether the CPUs of *vm* are x86 ones on which nothing has ever run."""
+    recording = vm.recording
+    return vm.target in ("x86_64", "i386") and (recording is None or recording.when == "reset")
 
 
 def registers(vm: Vm) -> Registers:
     """What an expression on *vm* asks for the value of a register."""
 
     def value(name: str) -> int:
-        names = _GDB_NAMES if vm.quirks.registers_by_gdb_name else _MONITOR_NAMES
         vm.build()
-        known = name in names or (vm.target not in ("x86_64", "i386") and bool(name))
-        if not known or not vm.cpus:
+        if not vm.cpus:
+            raise LineError("unknown register\n")
+        if vm.target in ("x86_64", "i386"):
+            from qshim.views.x86_reset import register
+
+            try:
+                found = register(vm, name)
+            except KeyError:
+                raise LineError(f"register ${name} has no value: nobody knows it of this CPU model\n") from None
+            if found is None:
+                raise LineError("unknown register\n")
+            if at_reset(vm):
+                return found
+        elif not vm.quirks.registers_by_gdb_name or not name:
+            # before 11.1 other targets had no names for expressions
             raise LineError("unknown register\n")
         raise LineError(f"register ${name} has no value: qshim holds no CPU state\n")
 

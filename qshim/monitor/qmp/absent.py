@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from qshim.vm import Vm
 
 __all__ = [
-    "announce_self", "block_resize", "blockdev_del", "eject", "expire_password", "nbd_server_stop", "netdev_del",
-    "send_key", "set_link", "set_password",
+    "announce_self", "block_resize", "blockdev_del", "eject", "expire_password", "nbd_server_stop",
+    "send_key", "set_password",
 ]  # fmt: skip
 
 Arguments = Mapping[str, object]
@@ -36,18 +36,6 @@ def announce_self(vm: Vm, arguments: Arguments) -> object:
 def send_key(vm: Vm, arguments: Arguments) -> object:
     """Press keys: nobody feels it."""
     return {}
-
-
-@QMP.command("set_link")
-def set_link(vm: Vm, arguments: Arguments) -> object:
-    """Plug a network cable."""
-    raise _no_device(arguments["name"])
-
-
-@QMP.command("netdev_del")
-def netdev_del(vm: Vm, arguments: Arguments) -> object:
-    """Remove a network back end."""
-    raise _no_device(arguments["id"])
 
 
 @QMP.command("eject")

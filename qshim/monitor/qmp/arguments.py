@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from qshim.monitor.json.writer import hash_order
 from qshim.monitor.qmp.keytable import KeyTable
+from qshim.qom.qdict import hash_order
 
 __all__ = ["unexpected_member"]
 

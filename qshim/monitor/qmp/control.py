@@ -101,12 +101,10 @@ def human_monitor_command(vm: Vm, arguments: Arguments) -> object:
     line = arguments["command-line"]
     assert isinstance(line, str)
     cpu = arguments.get("cpu-index")
-    if cpu is None:
-        return run(vm, line)
-    assert isinstance(cpu, int)
-    if not 0 <= cpu < vm.cpus:
+    assert cpu is None or isinstance(cpu, int)
+    if cpu is not None and not 0 <= cpu < vm.cpus:
         raise CommandError("Parameter 'cpu-index' expects a CPU number")
-    return run(vm, line, Monitor(cpu=cpu))
+    return run(vm, line, None if cpu is None else Monitor(cpu=cpu))
 
 
 @QMP.command("quit")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from qshim.machines.machine import Machine
     from qshim.vm import Vm
 
-__all__ = ["add_device", "device_add", "device_del", "machine_of", "set_requested_size"]
+__all__ = ["add_device", "device_add", "device_del", "machine_of"]
 
 Arguments = Mapping[str, object]
 
@@ -202,26 +202,6 @@ def _device(vm: Vm, name: str) -> QomObject:
     if known is not None and not known.implements(found.type_name, "device"):
         raise CommandError(f"{name} is not a {vm.quirks.device_path_word}")
     return found
-
-
-def set_requested_size(here: QomObject, value: object) -> bool:
-    """Ask the guest of a virtio-mem device to take *value* bytes; False where *here* is none.
-
-    :raises CommandError: it is no such size.
-    """
-    from qshim.devices.memory.virtio import VirtioMem
-
-    if not isinstance(here, VirtioMem):
-        return False
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise CommandError("Parameter 'requested-size' expects uint64")
-    block = here.block_size
-    if value % block:
-        raise CommandError(f"'requested-size' has to be multiples of 'block-size' (0x{block:x})")
-    if value > here.size:
-        raise CommandError(f"'requested-size' cannot exceed the memory backend size (0x{here.size:x})")
-    here.properties["requested-size"] = str(value)
-    return True
 
 
 def _refused(vm: Vm, arguments: Arguments) -> object:

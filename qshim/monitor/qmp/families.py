@@ -10,16 +10,20 @@ from qshim.monitor.qmp import (
     devices,
     dump,
     idle,
+    interrupts,
     introspect,
     machine,
+    migration,
+    network,
     objects,
     ports,
     qom,
     runstate,
     saving,
+    tracing,
 )
 
 __all__ = [
-    "absent", "acpi", "control", "descriptors", "devices", "dump", "idle", "introspect", "machine", "objects", "ports",
-    "qom", "runstate", "saving",
+    "absent", "acpi", "control", "descriptors", "devices", "dump", "idle", "interrupts", "introspect", "machine",
+    "migration", "network", "objects", "ports", "qom", "runstate", "saving", "tracing",
 ]  # fmt: skip

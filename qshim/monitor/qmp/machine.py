@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "balloon", "query_accelerators", "query_balloon", "query_cpu_model_expansion", "query_cpus_fast", "query_kvm",
-    "query_machines", "query_mice", "query_sgx", "query_stats", "recorded", "screendump", "types_of",
+    "query_machines", "query_mice", "query_sgx", "query_sgx_capabilities",
+    "query_stats", "recorded", "screendump", "types_of",
     "x_query_ramblock",
 ]  # fmt: skip
 
@@ -159,6 +160,12 @@ def query_sgx(vm: Vm, arguments: Arguments) -> object:
         raise CommandError("No EPC regions defined, SGX not available")
     reply = schema_for(vm).idle["query-sgx"]
     raise CommandError(reply["error"]["desc"], reply["error"]["class"])
+
+
+@QMP.command("query-sgx-capabilities")
+def query_sgx_capabilities(vm: Vm, arguments: Arguments) -> object:
+    """Enclaves that the host could give: qshim never asks it for any."""
+    raise CommandError(vm.quirks.no_enclaves)
 
 
 @QMP.command("x-query-ramblock")

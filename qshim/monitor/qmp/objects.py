@@ -9,18 +9,19 @@ from weakref import WeakKeyDictionary
 
 from qshim.devices.errors import DeviceError
 from qshim.devices.memory.backends import Around, check_free, make_backend
-from qshim.monitor.json.writer import hash_order
 from qshim.monitor.qmp.extensions import schema_for
+from qshim.monitor.qmp.plainobjects import PLAIN, PlainObject, check_leaving
 from qshim.monitor.qmp.table import QMP
 from qshim.monitor.registry import CommandError
 from qshim.qom import MemoryBackend, QomObject
 from qshim.qom.hashorder import HashTable, hash_table_order
+from qshim.qom.qdict import hash_order
 
 if TYPE_CHECKING:
     from qshim.memory import MemoryRegion, RAMBlock
     from qshim.vm import Vm
 
-__all__ = ["backends", "object_add", "object_del", "objects_of", "query_memdev", "told_of"]
+__all__ = ["backends", "object_add", "object_del", "object_order", "objects_of", "query_memdev", "told_of"]
 
 Arguments = Mapping[str, object]
 
@@ -66,6 +67,11 @@ def told_of(backend: MemoryBackend) -> dict[str, object]:
     return {**row, "host-nodes": list(backend.host_nodes), "policy": backend.policy}
 
 
+def object_order(vm: Vm) -> list[str]:
+    """Ids of all objects in the order in which the hash table of /objects yields them."""
+    return list(_TABLES.get(vm) or hash_table_order(objects_of(vm).children))
+
+
 @QMP.command("query-memdev")
 def query_memdev(vm: Vm, arguments: Arguments) -> object:
     """The memory backends."""
@@ -73,20 +79,19 @@ def query_memdev(vm: Vm, arguments: Arguments) -> object:
     names = list(known)
     if vm.machine_model is not None:
         # QEMU prepends each that the hash table of /objects yields
-        table = _TABLES.get(vm) or hash_table_order(objects_of(vm).children)
-        names = [name for name in reversed(list(table)) if name in known]
+        names = [name for name in reversed(object_order(vm)) if name in known]
     return schema_for(vm).shaped("query-memdev", [told_of(known[name]) for name in names])
 
 
 @QMP.command("object-add")
 def object_add(vm: Vm, arguments: Arguments) -> object:
-    """Make a memory backend with its RAM block, or an I/O thread."""
+    """Make a memory backend with its RAM block, or an object that is only there."""
     kind, name = str(arguments["qom-type"]), str(arguments["id"])
     if _ID.fullmatch(name) is None:
         raise CommandError("Parameter 'id' expects an identifier")
     if kind == "memory-backend-epc":
         raise CommandError("invalid object type: memory-backend-epc")
-    if kind != "iothread" and not kind.startswith("memory-backend-"):
+    if kind not in PLAIN and not kind.startswith("memory-backend-"):
         raise CommandError(f"object-add of {kind} is not modelled by qshim")
     objects = objects_of(vm)
     context = arguments.get("prealloc-context")
@@ -94,9 +99,10 @@ def object_add(vm: Vm, arguments: Arguments) -> object:
         raise CommandError(f"Device '{context}' not found", "DeviceNotFound")
     known = backends(vm)
     try:
-        if kind == "iothread":
+        if kind in PLAIN:
+            PLAIN[kind](vm, arguments)
             check_free(objects, name)
-            made = QomObject(kind)
+            made: QomObject = PlainObject(kind, arguments)
         else:
             around = Around(vm.topology, vm.quirks, vm.may_write, hash_order)
             known[name], region, made = make_backend(around, kind, name, arguments, objects)
@@ -111,7 +117,7 @@ def object_add(vm: Vm, arguments: Arguments) -> object:
 
 @QMP.command("object-del")
 def object_del(vm: Vm, arguments: Arguments) -> object:
-    """Remove a memory backend that is no guest memory, or an I/O thread; RAM goes with its backend."""
+    """Remove an object that nobody uses; RAM goes with its backend."""
     name = str(arguments["id"])
     objects = objects_of(vm)
     found = objects.child(name)
@@ -130,8 +136,10 @@ def object_del(vm: Vm, arguments: Arguments) -> object:
         _regions(vm).pop(name, None)
     elif found.type_name == "monitor-qmp":
         raise CommandError("Cannot delete the current QMP monitor")
-    elif found.type_name != "iothread":
+    elif found.type_name not in PLAIN:
         raise CommandError(f"object-del of {found.type_name} is not modelled by qshim")
+    else:
+        check_leaving(vm, found.type_name, name)
     # a removed key leaves a gap in the hash table, which tells from then on
     _TABLES.setdefault(vm, HashTable(objects.children)).remove(name)
     objects.remove_child(found)

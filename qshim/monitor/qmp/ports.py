@@ -146,14 +146,19 @@ def query_yank(vm: Vm, arguments: Arguments) -> object:
 @QMP.command("query-iothreads")
 def query_iothreads(vm: Vm, arguments: Arguments) -> object:
     """The I/O threads; qshim runs none, so their thread is this process."""
-    objects = vm.qom.at("objects") if vm.qom is not None else None
+    from qshim.monitor.qmp.objects import object_order, objects_of
+
+    objects = objects_of(vm).children
     told = vm.recorded("query-iothreads")
     known = {each["id"]: each for each in told} if isinstance(told, list) else {}
-    made = [] if objects is None else [c.name for c in objects.children.values() if c.type_name == "iothread"]
+    made = [objects[name] for name in object_order(vm) if objects[name].type_name == "iothread"]
     grow, shrink, weight = vm.quirks.iothread_polling
     defaults = {"poll-max-ns": 32768, "poll-grow": grow, "poll-shrink": shrink}
     if weight is not None:
         defaults["poll-weight"] = weight
-    return [
-        {"id": name, "thread-id": os.getpid(), **known.get(name, {**defaults, "aio-max-batch": 0})} for name in made
-    ]
+    defaults["aio-max-batch"] = 0
+    rows = []
+    for each in made:
+        own = {name: value for name, value in getattr(each, "values", {}).items() if name in defaults}
+        rows.append({"id": each.name, "thread-id": os.getpid(), **known.get(each.name, {**defaults, **own})})
+    return rows

@@ -8,10 +8,9 @@ own list of properties (`schema.types`) does not have the name.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qshim.devices.qdev import Device
-from qshim.monitor.qmp.machine import recorded
 from qshim.monitor.qmp.machineprops import MISSING, machine_property, set_machine_property
 from qshim.monitor.qmp.objects import backends, objects_of
 from qshim.monitor.qmp.table import QMP
@@ -173,9 +172,13 @@ def _value(vm: Vm, here: QomObject, name: str) -> object:
     if isinstance(here, Device) and name in (properties_of(vm, here) or ()):
         from qshim.views.qtree import property_value
 
-        found = property_value(here, name)
-        if found is not None:
-            return found
+        behind = here.child("virtio-backend")
+        for device in (here, behind) if isinstance(behind, Device) else (here,):
+            found = property_value(device, name)
+            if found is not None:
+                return found
+        if name == "bootindex":
+            return int(here.text_of(name, "-1"), 0)
     backend = _backend(vm, here)
     if backend is not None and name in _BACKEND:
         return {
@@ -185,28 +188,12 @@ def _value(vm: Vm, here: QomObject, name: str) -> object:
             "x-use-canonical-path-for-ramblock-id": backend.canonical_name,
         }[name]  # fmt: skip
     if here.path == "/machine":
-        if name == "memory":
-            summary = recorded(vm, "query-memory-size-summary")
-            if not recorded(vm, "query-memory-devices") and not any("maxmem" in a for a in _argv(vm)):
-                return {"size": summary["base-memory"]}
-        elif name == "memory-backend" and "memory-backend" in (_listed(vm, here.type_name) or {}):
-            default = next((m.get("default-ram-id") for m in _machines(vm) if m["name"] == vm.machine), None)
-            if default in backends(vm):
-                return f"/objects/{default}"
-        elif name in (_listed(vm, here.type_name) or {}):
-            value = machine_property(vm, _argv(vm), name)
+        listed = properties_of(vm, here) or _listed(vm, here.type_name) or {}
+        if name in listed:
+            value = machine_property(vm, name, listed[name], backends(vm))
             if value is not MISSING:
                 return value
     raise _unknown(vm, here, name)
-
-
-def _argv(vm: Vm) -> tuple[str, ...]:
-    return vm.recording.argv if vm.recording is not None else ()
-
-
-def _machines(vm: Vm) -> list[Mapping[str, Any]]:
-    told = vm.recorded("query-machines")
-    return told if isinstance(told, list) else []
 
 
 def _unknown(vm: Vm, here: QomObject, name: str) -> CommandError:
@@ -239,10 +226,10 @@ def qom_set(vm: Vm, arguments: Arguments) -> object:
             raise CommandError("cannot change property value")
         if name == "size":
             raise CommandError(f"cannot change property {name} of {backend.type_name} ")
-    if name == "requested-size":
-        from qshim.monitor.qmp.devices import set_requested_size
+    if isinstance(here, Device) and name in (known := properties_of(vm, here) or {}):
+        from qshim.monitor.qmp.devprops import set_device_property
 
-        if set_requested_size(here, value):
+        if set_device_property(here, name, value, known):
             return {}
     if here.path == "/machine" and name in (_listed(vm, here.type_name) or {}):
         if set_machine_property(vm, name, value):

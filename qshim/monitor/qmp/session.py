@@ -14,10 +14,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from qshim.monitor.json import JsonError, Scanner, dumps
-from qshim.monitor.json.writer import hash_order
 from qshim.monitor.qmp.control import query_version
 from qshim.monitor.qmp.table import QMP
 from qshim.monitor.registry import CommandError
+from qshim.qom.qdict import hash_order
 
 if TYPE_CHECKING:
     from qshim.events import Event
