@@ -33,6 +33,9 @@ def add_device(machine: Machine, plan: DevicePlan) -> Device:
     try:
         return plug_in(machine, plan.driver, plan.id, plan.properties)
     except DeviceError as error:
+        if str(error).endswith(" can not be dynamically instantiated"):
+            # QEMU looks at this once the machine is there
+            raise OptionError(str(error)) from error
         raise OptionError(f"{plan.where}: {error}", *filter(None, [error.hint])) from error
     except MemoryModelError as error:
         # a name that is taken ends QEMU wherever it happens

@@ -112,7 +112,7 @@ def transport_memory_rule(device: Device, layout: Layout) -> None:
     """virtio-mem and virtio-pmem on virtio-mmio: the backend is named after the transport, and nowhere mapped."""
     name = device.text_of("memdev")
     backend = device.board.backends.get(name)
-    if backend is not None and device.board.family == "microvm":
+    if backend is not None and device.bus is not None and device.bus.type_name == "virtio-mmio-bus":
         layout.add(RegionPlan(f"{name}[]", backend.size, "backend", target=name, block=f"*/{name}"))
 
 
