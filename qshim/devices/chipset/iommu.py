@@ -55,7 +55,8 @@ class Iommu(CatalogueDevice):
 
     def view_of(self, function: PciFunction) -> MemoryRegion:
         """What *function* sees."""
-        return self.root_of(self.key_of(function.pci_bus), function.devfn)
+        bus, devfn = function.requester
+        return self.root_of(self.key_of(bus), devfn)
 
     def root_of(self, bus: int, devfn: int) -> MemoryRegion:
         """What the function *devfn* of a bus sees."""

@@ -164,6 +164,20 @@ class PciFunction(Device):
         self.bus_master.set_enabled(False)
         self.bus_master_container.add_subregion(self.bus_master, 0)
 
+    @property
+    def requester(self) -> tuple[PciBus, int]:
+        """The bus and address that an IOMMU takes its accesses to come from: behind conventional bridges, theirs."""
+        bus, devfn = self.pci_bus, self.devfn
+        here = bus
+        while here.bridge is not None and here.dma_root is None:
+            bridge = here.bridge
+            if not here.express:
+                # one that turns Express into conventional PCI speaks for its bus itself
+                turns = bridge.type_name == "pcie-pci-bridge"
+                bus, devfn = (here, 0) if turns else (bridge.pci_bus, bridge.devfn)
+            here = bridge.pci_bus
+        return bus, devfn
+
     def _dma_root(self) -> MemoryRegion:
         bus: PciBus | None = self.pci_bus
         while bus is not None:

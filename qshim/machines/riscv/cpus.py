@@ -8,12 +8,14 @@ from qshim.machines.errors import MachineError
 from qshim.qom.types import QomTypes
 from qshim.versions.riscv import riscv_quirks
 
-__all__ = ["check_width", "is_wide", "riscv_cpu"]
+__all__ = ["check_width", "has_supervisor", "is_wide", "riscv_cpu"]
 
 _DEFAULTS = {"riscv64": "rv64", "riscv32": "rv32"}
 _BOOLEANS = ("on", "yes", "true", "y", "off", "no", "false", "n")
 _NARROW = ("lowrisc-ibex", "max32", "rv32", "sifive-e31", "sifive-e34", "sifive-u34")
 """What models of 32 bits are called, or begin with."""
+_MACHINE_ONLY = ("any", "lowrisc-ibex", "rv32e", "rv32i", "rv64e", "rv64i", "rva22u64", "rva23u64", "sifive-e")
+"""What models without supervisor mode are called, or begin with."""
 _SUFFIX = "-riscv-cpu"
 
 
@@ -42,6 +44,11 @@ def riscv_cpu(text: str | None, target: str, label: str, types: QomTypes | None)
 def is_wide(type_name: str, target: str) -> bool:
     """Whether harts of *type_name* have 64 bits."""
     return target == "riscv64" and not type_name.startswith(_NARROW)
+
+
+def has_supervisor(type_name: str) -> bool:
+    """Whether harts of *type_name* have supervisor mode (hart-config of the PLIC, all models of three releases)."""
+    return not type_name.startswith(_MACHINE_ONLY)
 
 
 def check_width(type_name: str, label: str) -> None:

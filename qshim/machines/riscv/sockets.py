@@ -14,6 +14,7 @@ from qshim.devices.recorded import catalogue
 from qshim.devices.sysbus import place
 from qshim.machines.errors import MachineError
 from qshim.machines.riscv import layouts as at
+from qshim.machines.riscv.cpus import has_supervisor
 
 if TYPE_CHECKING:
     from qshim.machines.riscv.virt import RiscvVirt
@@ -90,6 +91,8 @@ class InterruptDevices:
     def __init__(self, machine: RiscvVirt, controllers: Controllers) -> None:
         self.machine = machine
         self.controllers = controllers
+        self.main: CatalogueDevice | None = None
+        """What takes interrupts of machine mode of the first socket."""
 
     def make(self, socket: Socket) -> None:
         """Everything of *socket*, in QEMU's order.
@@ -114,7 +117,9 @@ class InterruptDevices:
             set_values(device.layout, values)
             more(device.layout)
 
-        place(self.machine.board, type_name, {region: address}, machine=board, tell=tell)
+        made = place(self.machine.board, type_name, {region: address}, machine=board, tell=tell)
+        if self.main is None and type_name in ("riscv.sifive.plic", "riscv.aplic"):
+            self.main = made
 
     def _clint(self, socket: Socket) -> None:
         asked = self.controllers
@@ -144,7 +149,8 @@ class InterruptDevices:
 
         def more(layout: Layout) -> None:
             _outputs(layout, 2 * socket.count)
-            modes = ",".join(["MS"] * socket.count)
+            mode = "MS" if has_supervisor(self.machine.cpu_type) else "M"
+            modes = ",".join([mode] * socket.count)
             layout.lines = tuple(
                 f'hart-config = "{modes}"' if line.startswith("hart-config = ") else line for line in layout.lines
             )

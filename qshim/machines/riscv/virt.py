@@ -16,7 +16,7 @@ from qshim.machines.options import MachineOptions
 from qshim.machines.platform_bus import make_platform_bus
 from qshim.machines.riscv import layouts as at
 from qshim.machines.riscv.cpus import check_width, is_wide, riscv_cpu
-from qshim.machines.riscv.sockets import Controllers, InterruptDevices, make_harts, set_values, sockets_of, warnings
+from qshim.machines.riscv.sockets import Controllers, InterruptDevices, make_harts, sockets_of, warnings
 from qshim.units import GIB, KIB
 from qshim.versions.riscv import riscv_quirks
 from qshim.versions.virt import virt_quirks
@@ -101,7 +101,7 @@ class RiscvVirt(Machine):
         self.put("goldfish_rtc", {"goldfish_rtc": at.RTC})
         self.make_flash()
         if self.options.on("iommu-sys", False):
-            self.put("riscv-iommu-device", {}, board="virt,iommu-sys=on")
+            self.make_iommu()
         check_flash_units(self)
         self.leave_nics()
 
@@ -125,7 +125,7 @@ class RiscvVirt(Machine):
             guests=_leading_number(options.text("aia-guests", "0")),
             clint="qtest" not in self.request.line.accelerators,
         )
-        devices = InterruptDevices(self, controllers)
+        devices = self.devices = InterruptDevices(self, controllers)
         for socket in sockets_of(self.smp.cpus, self.numa.count, self.numa.of_cpu):
             check_width(self.cpu_type, self.quirks.label)
             make_harts(self, socket)
@@ -159,7 +159,11 @@ class RiscvVirt(Machine):
         board, system = self.board, self.board.system
         base, size = at.high_window(self.ram_size, wide=self.wide)
         host = GpexHost.recorded_on(board, machine="virt")
-        set_values(host.layout, {"x-above-4g-mmio-base": base})
+        where = {"base": f"{base} (0x{base:x})", "size": f"{size} ({size // GIB} GiB)"}
+        host.layout.lines = tuple(
+            f"{name} = {where[name[-4:]]}" if (name := line.partition(" ")[0]).startswith("x-above-4g-mmio-") else line
+            for line in host.layout.lines
+        )
         board.plug(host, board.sysbus)
         system.add_subregion(board.alias("pcie-ecam", host.ecam, 0, at.ECAM_SIZE, host), at.ECAM)
         window = board.alias("pcie-mmio", host.window, at.PCI_MEMORY, at.PCI_MEMORY_SIZE, host)
@@ -172,6 +176,18 @@ class RiscvVirt(Machine):
         low, high = make_flash_pair(self, at.FLASH_SIZE, virt_quirks(self.quirks.label).flash_size_text)
         self.board.system.add_subregion(low.region, at.FLASH0)
         self.board.system.add_subregion(high.region, at.FLASH1)
+
+    def make_iommu(self) -> None:
+        """The IOMMU that is no PCI function."""
+        found = self.devices.main
+        path = "" if found is None else found.path or ""
+
+        def tell(device: CatalogueDevice) -> None:
+            device.layout.lines = tuple(
+                f'irqchip = "{path}"' if line.startswith("irqchip = ") else line for line in device.layout.lines
+            )
+
+        place(self.board, "riscv-iommu-device", {}, machine="virt,iommu-sys=on", tell=tell)
 
     def leave_nics(self) -> None:
         """The board makes no network cards, and yet they have taken addresses."""
