@@ -16,6 +16,7 @@ from qshim.events import Event, Later, Throttle, now
 if TYPE_CHECKING:
     from qshim.argv import Chardev as Device
     from qshim.argv import CommandLine
+    from qshim.errors import QshimError
     from qshim.memory import AddressSpace, FlatRange, Topology
     from qshim.qom import MemoryBackend, QomObject
     from qshim.recording.format import Recording
@@ -164,12 +165,18 @@ class Vm:
         """How often it was reset since it was made."""
         self.extensions = False
         """The `x-qshim-` commands exist."""
-        self.answers: Mapping[str, Callable[[], object]] = {}
+        self.answers: dict[str, Callable[[], object]] = {}
         """What a modelled machine answers to QMP commands about itself."""
-        self.texts: Mapping[str, Callable[[], str]] = {}
+        self.texts: dict[str, Callable[[], str]] = {}
         """What it prints for HMP commands about itself."""
         self.said: tuple[str, ...] = ()
         """What QEMU would have printed on stderr while it made this machine, behind its name."""
+        self.starts = True
+        """It runs as soon as it is made: there was no -S."""
+        self.preconfig: Callable[[], None] | None = None
+        """Makes the machine that -preconfig has put off; None where it is there."""
+        self.failure: QshimError | None = None
+        """Why the machine could not be made after all; it has ended then."""
         self.command_line: CommandLine | None = None
         """What a modelled machine was asked for with; None for a recording, which has its own."""
         self.machine_model: object | None = None
@@ -246,6 +253,27 @@ class Vm:
         self.qom = rebuilt.qom
         self.notes = rebuilt.notes
         self._slots = rebuilt.slots
+
+    def complete(self) -> None:
+        """Make the machine that waits for it (`preconfig`), and let it run unless its command line has -S.
+
+        :raises QshimError: it cannot be made.
+        """
+        self.build()
+        if self.preconfig is None:
+            return
+        self.preconfig()
+        self.preconfig = None
+        self._kept.clear()
+        if self.starts:
+            self.cont()
+
+    def fail(self, error: QshimError) -> None:
+        """The machine ends, because of *error*."""
+        self.failure = error
+        self.ended = True
+        for sink in tuple(self._end_sinks):
+            sink()
 
     @property
     def topology(self) -> Topology:
@@ -357,8 +385,8 @@ class Vm:
             self.emit("STOP")
 
     def cont(self) -> None:
-        """Let the guest run: RESUME event, state `running`. Nothing happens if it runs."""
-        if not self.running:
+        """Let the guest run: RESUME event, state `running`. Nothing happens if it runs, or is still to be made."""
+        if not self.running and self.preconfig is None:
             self.run_state = "running"
             self.emit("RESUME")
 

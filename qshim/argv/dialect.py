@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["DIALECTS", "Dialect", "known_options", "option_help"]
+__all__ = ["DIALECTS", "Dialect", "known_options", "option_help", "trace_events"]
 
 _DATA = Path(__file__).parents[1] / "data"
 
@@ -29,14 +29,16 @@ class Dialect(NamedTuple):
     """`unsupported machine type` is followed by the type."""
     twice_used: str = "chardev '{}' is already in use"
     """A second monitor on a character device."""
+    old_sizes: bool = False
+    """-m takes hexadecimal numbers, and has other words for negative ones."""
     too_often: str = "too many uses of multiplexed chardev '{}' (maximum is 4)"
     """A fifth one on a device with mux=on."""
 
 
 DIALECTS: Mapping[str, Dialect] = {
     "7.2": Dialect(
-        "7.2", 2022, frozenset({"reconnect-ms"}), machine_quoted=False, twice_used="Device '{}' is in use",
-        too_often="Device '{}' is in use",
+        "7.2", 2022, frozenset({"reconnect-ms"}), machine_quoted=False, old_sizes=True,
+        twice_used="Device '{}' is in use", too_often="Device '{}' is in use",
     ),
     "10.0": Dialect("10.0", 2025),
     "11.1": Dialect("11.1", 2026, frozenset({"reconnect"}), mon_is_deprecated=True),
@@ -60,3 +62,13 @@ def option_help(label: str, target: str) -> Mapping[str, tuple[int, str]]:
 
     found = json.loads(lzma.decompress((_DATA / "option-help.json.xz").read_bytes()))[label].get(target, {})
     return {words: (status, text) for words, (status, text) in found.items()}
+
+
+@cache
+def trace_events(label: str, target: str) -> tuple[str, ...]:
+    """The names of all trace events, in QEMU's order (data/trace-events.json.xz, by tests/tools/extract_lists.py)."""
+    import json
+    import lzma
+
+    found = json.loads(lzma.decompress((_DATA / "trace-events.json.xz").read_bytes()))
+    return tuple(found[label].get(target, ()))

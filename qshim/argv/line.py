@@ -53,6 +53,8 @@ class CommandLine(NamedTuple):
     """Options that would make another machine, as typed."""
     stopped: bool = False
     """-S"""
+    preconfig: bool = False
+    """The machine is not made before a monitor says so."""
     name: str | None = None
     uuid: str | None = None
     nodefaults: bool = False

@@ -8,12 +8,13 @@ its words.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from qshim.argv.chardev import parse_chardev, parse_short
-from qshim.argv.dialect import DIALECTS, Dialect, known_options, option_help
+from qshim.argv.dialect import DIALECTS, Dialect, known_options, option_help, trace_events
 from qshim.argv.errors import Answered, OptionError
 from qshim.argv.line import MOST_USERS, CommandLine, Monitor, Port
 from qshim.argv.opts import IDENTIFIER_HINT, identifier, members, on_off, size, split
@@ -21,11 +22,11 @@ from qshim.argv.opts import IDENTIFIER_HINT, identifier, members, on_off, size, 
 __all__ = ["REFUSED", "TOLERATED", "parse"]
 
 TOLERATED = {
-    "trace": "tracing", "dfilter": "logging",
+    "dfilter": "logging",
     "k": "keyboard layout", "msg": "how messages look", "name": "",
     "no-user-config": "no configuration file is read anyway", "enable-sync-profile": "profiling",
     "only-migratable": "nothing is migrated", "mem-prealloc": "host memory",
-    "run-with": "the process", "async-teardown": "the process", "runas": "the process",
+    "run-with": "the process", "async-teardown": "the process",
 
     "icount": "how the guest would execute", "singlestep": "how the guest would execute", "plugin": "execution",
     "perfmap": "execution", "jitdump": "execution",
@@ -37,10 +38,10 @@ TOLERATED = {
 """Options that change nothing which a monitor shows of memory or of the machine, and why."""
 
 REFUSED = {
-    "incoming": "nothing is migrated here", "preconfig": "the machine is complete from the start",
+    "incoming": "nothing is migrated here",
     "gdb": "no guest runs here", "s": "no guest runs here",
     "vnc": "there is no display",
-    "spice": "there is no display", "chroot": "the process stays where it is",
+    "spice": "there is no display",
     "dump-vmstate": "no device state is described here",
     "xen-attach": "there is no Xen", "xen-domid": "there is no Xen", "xen-domid-restrict": "there is no Xen",
 }  # fmt: skip
@@ -225,7 +226,16 @@ def _memory(line: CommandLine, reader: _Reader, word: str, value: str) -> Comman
         if key not in ("size", "slots", "maxmem"):
             raise OptionError(f"{word} {value}: Invalid parameter '{key}'")
     if "size" in values and (value or values["size"]):
-        bytes_ = size(values["size"], "size", 1 << 20, lambda desc: OptionError(f"{word} {value}: {desc}"))
+        text = values["size"]
+        if re.fullmatch(r"0[xX][0-9a-fA-F]+", text):
+            # QEMU adds the unit before it reads the number
+            if not reader.dialect.old_sizes:
+                raise OptionError("Parameter 'memory.size' expects size")
+            warning = f"warning: Using a multiplier suffix on hex numbers is deprecated: {text}M"
+            line, text = line._replace(warnings=(*line.warnings, warning)), str(int(text, 16))
+        if reader.dialect.old_sizes and text.startswith("-"):
+            text = "no size"
+        bytes_ = size(text, "size", 1 << 20, lambda desc: OptionError(f"{word} {value}: {desc}"))
         # QEMU rounds up to 8 KiB
         line = line._replace(memory=-(-bytes_ // 8192) * 8192 or None)
     if "slots" in values or "maxmem" in values:
@@ -418,6 +428,37 @@ def _mon(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLi
     return line._replace(monitors=(*line.monitors, monitor))
 
 
+def _preconfig(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
+    return line._replace(preconfig=True)
+
+
+def _chroot(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
+    if not os.path.isdir(value):
+        raise OptionError("chroot failed")
+    raise OptionError(f"{word}: qshim does not do that: the process stays where it is")
+
+
+def _runas(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
+    import pwd
+
+    try:
+        pwd.getpwnam(value)
+    except KeyError:
+        if not re.fullmatch(r"\d+:\d+", value):
+            said = f'{word} {value}: User "{value}" doesn\'t exist (and is not <uid>:<gid>)'
+            raise OptionError(said) from None
+    # the process stays who it is
+    return line
+
+
+def _trace(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
+    """Nothing is traced; what there is none of is said."""
+    name = members(value, "enable").values.get("enable")
+    if name is None or {"*", "?"} & set(name) or name in trace_events(reader.dialect.label, reader.target):
+        return line
+    return line._replace(warnings=(*line.warnings, f"{word} {value}: warning: trace event '{name}' does not exist"))
+
+
 def _stopped(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
     return line._replace(stopped=True)
 
@@ -540,7 +581,9 @@ _HELPED = {
 _OPTIONS: dict[str, _Apply] = {
     "M": _machine, "machine": _machine, "accel": _accel, "enable-kvm": _kvm, "m": _memory, "cpu": _cpu, "smp": _smp,
     "chardev": _chardev, "mon": _mon, "qmp": _monitor(True), "qmp-pretty": _monitor(True, pretty=True),
-    "monitor": _monitor(False), "S": _stopped, "name": _name, "uuid": _uuid, "display": _display,
+    "monitor": _monitor(False), "S": _stopped, "preconfig": _preconfig, "chroot": _chroot, "runas": _runas,
+    "trace": _trace, "name": _name, "uuid": _uuid,
+    "display": _display,
     "serial": _serial, "parallel": _serial, "nographic": _nographic, "nodefaults": _nodefaults,
     "daemonize": _daemonize, "pidfile": _pidfile, "action": _action(), "no-reboot": _action(("reboot", "shutdown")),
     "no-shutdown": _action(("shutdown", "pause")), "watchdog-action": _watchdog, "version": _version,

@@ -60,6 +60,9 @@ def machine(line: CommandLine, target: str, label: str, *, later: bool = True, p
     if recording.target != target:
         recording = replace(recording, target=target, qmp={**recording.qmp, "query-target": {"arch": target}})
     vm = Vm.from_recording(recording, later=later)
+    vm.starts = not line.stopped
+    if line.preconfig:
+        vm.preconfig = vm.build
     vm.name = line.name or vm.name
     vm.uuid = line.uuid or vm.uuid
     vm.actions.update(line.actions)

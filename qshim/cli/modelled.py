@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from qshim import versions
 from qshim.argv import CommandLine, OptionError
 from qshim.errors import QshimError
 
 if TYPE_CHECKING:
+    from qshim.machines.machine import Machine
     from qshim.monitor.qtest import Qtest
     from qshim.recording.format import Recording
     from qshim.vm import Version, Vm
@@ -70,6 +72,9 @@ def modelled(
         uuid=line.uuid,
     )  # fmt: skip
     vm.command_line = line
+    vm.starts = not line.stopped
+    if line.preconfig:
+        vm.preconfig = lambda: _complete(vm)
     vm.actions.update(line.actions)
     vm.test_clock = "qtest" in line.accelerators
     vm.qtest = _Tester(vm)
@@ -89,22 +94,16 @@ def _make(vm: Vm, line: CommandLine, same: Callable[[], Recording | None]) -> No
 
     quirks = vm.quirks
     read = firmware(line.data_dirs)
-    try:
+    with _refused():
         machine = build(
-            line, vm.machine, quirks, vm.target, firmware=read, open_image=_image, unreadable=_unreadable,
+            line, vm.machine, quirks, vm.target, firmware=read, open_image=_image, unreadable=_unreadable
         )
-    except OptionError:
-        raise
-    except QshimError as error:
-        raise OptionError(*str(error).split("\n")) from error
-    cpus = sum(space.name.startswith("cpu-memory-") for space in machine.topology.spaces)
-    vm.hold(machine.topology, cpus)
+    vm.hold(machine.topology, _cpus(machine))
     vm.qom = machine.board.root
     vm.backends = machine.board.backends
     vm.answers = {
         **answers(machine),
         "query-pci": lambda: pci_buses(machine.board),
-        "x-query-roms": lambda: {"human-readable-text": roms_text(machine, read)},
     }
     vm.machine_model = machine
     vm.said = tuple(machine.board.said)
@@ -112,10 +111,36 @@ def _make(vm: Vm, line: CommandLine, same: Callable[[], Recording | None]) -> No
         "info numa": lambda: numa_text(machine),
         "info qtree": lambda: qtree_text(machine.board),
         "info pci": lambda: pci_text(pci_buses(machine.board), quirks),
-        "info roms": lambda: roms_text(machine, read),
     }
+    if vm.target in ("x86_64", "i386"):
+        vm.answers["x-query-roms"] = lambda: {"human-readable-text": roms_text(machine, read)}
+        vm.texts["info roms"] = lambda: roms_text(machine, read)
     vm.on_reset = machine.reset
     vm.know(same())
+
+
+def _complete(vm: Vm) -> None:
+    """Make the rest of a machine that waited (-preconfig)."""
+    machine: Any = vm.machine_model
+    with _refused():
+        machine.finish()
+    vm.hold(machine.topology, _cpus(machine))
+
+
+def _cpus(machine: Machine) -> int:
+    """How many CPUs there are: each has an address space of its own."""
+    return sum(space.name.startswith("cpu-memory-") for space in machine.topology.spaces)
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """What a board refuses is refused as an option is."""
+    try:
+        yield
+    except OptionError:
+        raise
+    except QshimError as error:
+        raise OptionError(*str(error).split("\n")) from error
 
 
 class _Tester:

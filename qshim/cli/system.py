@@ -76,6 +76,8 @@ def _run(target: str, label: str, words: Sequence[str], program: str) -> int:
     vm.files = HostFiles(None)
     allow_remote = os.environ.get("QSHIM_ALLOW_REMOTE") == "1"
     serve(vm, line, Policy(allow_remote, "QSHIM_ALLOW_REMOTE=1 permits more", owner_only=False), program=program)
+    if vm.failure is not None:
+        raise vm.failure
     return 0
 
 

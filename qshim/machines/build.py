@@ -64,7 +64,7 @@ def build(
     may_write: Callable[[str], str | None] = lambda path: None,
     unreadable: Callable[[str], str | None] = lambda path: None,
 ) -> Machine:
-    """The machine of type *name* that *line* asks for.
+    """The machine of type *name* that *line* asks for; with -preconfig only as far as it goes before that.
 
     *firmware* and *open_image* return the bytes of files, *may_write* and *unreadable* why a file may not be
     written or cannot be read, None if nothing is in the way.
@@ -83,7 +83,12 @@ def build(
         line, plan, quirks, target, name, firmware, open_image, may_write,
         deprecated=deprecated,
     )  # fmt: skip
-    return made(request).make()
+    machine = made(request)
+    if not line.preconfig:
+        return machine.make()
+    machine.begin()
+    machine.read_cpu()
+    return machine
 
 
 _CHANGES = {

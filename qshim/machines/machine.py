@@ -5,11 +5,11 @@ A board is a subclass: `populate` puts its devices where its machine type has th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from qshim.argv import CommandLine, OptionError
-from qshim.argv.plan import MachinePlan
+from qshim.argv.plan import MachinePlan, NumaPlan
 from qshim.devices.board import Board
 from qshim.devices.catalogue import instantiate
 from qshim.devices.chipset.cpu import Cpu
@@ -128,6 +128,15 @@ class Machine:
 
         :raises MachineError, OptionError, DeviceError: QEMU does not start it either, in its words.
         """
+        self.begin()
+        self.finish()
+        return self
+
+    def begin(self) -> None:
+        """What is there before -preconfig waits: options, sizes and memory backends.
+
+        :raises MachineError, OptionError, DeviceError: as `make`.
+        """
         request = self.request
         if request.deprecated:
             self.warn(
@@ -143,6 +152,13 @@ class Machine:
         self.read_memory()
         with self.topology.transaction():
             self.make_backends()
+
+    def finish(self) -> None:
+        """All the rest.
+
+        :raises MachineError, OptionError, DeviceError: as `make`.
+        """
+        with self.topology.transaction():
             self.check_backend()
             self.make_ram()
             self.read_numa()
@@ -154,7 +170,9 @@ class Machine:
             self.acpi_blocks()
         check_globals(self)
         check_peers(self)
-        return self
+
+    def read_cpu(self) -> None:
+        """-cpu, where somebody wants to know its type before there is a CPU."""
 
     def check_option(self, options: MachineOptions, key: str, value: str) -> None:
         """Whether the board takes *value* for property *key* of -machine.
@@ -278,12 +296,19 @@ class Machine:
             raise MachineError(str(error)) from error
         return region
 
-    def read_numa(self) -> None:
-        """-numa, and RAM made of its backends."""
-        plans = self.plan.numa
+    def add_numa(self, plan: NumaPlan) -> None:
+        """One more -numa, before `finish`. What only all of them together decide is not looked at.
+
+        :raises OptionError: QEMU refuses it.
+        """
+        plans = (*self.plan.numa, plan)
+        self.numa = self._numa(plans, whole=False)
+        self.plan = replace(self.plan, numa=plans)
+
+    def _numa(self, plans: Sequence[NumaPlan], *, whole: bool = True) -> Numa:
         if plans and not self.has_numa:
             raise OptionError(f"{plans[0].where}: NUMA is not supported by this machine-type")
-        self.numa = numa_of(
+        return numa_of(
             plans,
             self.ram_size,
             self.smp,
@@ -294,7 +319,12 @@ class Machine:
             default_node=self.default_node,
             spread=self.spreads_memory and self.legacy_numa_memory,
             auto_node=self.has_numa and self.auto_node,
+            whole=whole,
         )
+
+    def read_numa(self) -> None:
+        """-numa, and RAM made of its backends."""
+        self.numa = self._numa(self.plan.numa)
         self.board.said += self.numa.located
         for text in self.numa.warnings:
             self.warn(text)

@@ -63,6 +63,7 @@ def numa_of(
     auto_node: bool,
     place: Callable[[int], Mapping[str, int]],
     default_node: Callable[[int, int], int],
+    whole: bool = True,
 ) -> Numa:
     """The nodes that *plans* describe.
 
@@ -71,6 +72,7 @@ def numa_of(
     :param place: where CPU *index* sits: level -> number.
     :param default_node: the node of a CPU where none was assigned, of (its index, how many nodes).
     :param spread: nodes without memory of their own share all of it.
+    :param whole: nothing will be added to *plans*.
     :param auto_node: with memory devices and without nodes, there is one.
     :raises OptionError: an option that QEMU refuses.
     :raises MachineError: all together do not fit.
@@ -86,6 +88,8 @@ def numa_of(
             _cpu(numa, plan, smp, levels, place)
         else:
             numa.hmat = True
+    if not whole:
+        return numa
     if not numa.nodes and auto_node:
         numa.nodes[0] = Node(ram)
         numa.of_cpu.update(dict.fromkeys(range(smp.max_cpus), 0))

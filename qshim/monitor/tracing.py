@@ -1,17 +1,15 @@
 """Trace events: their names are those of the real binary, and nothing ever traces (spec/monitor.md 4.1).
 
-The names were asked of real QEMUs by tests/tools/extract_lists.py (data/trace-events.json.xz); what a machine's
-monitors switch on is remembered, because they ask for it again.
+What a machine's monitors switch on is remembered, because they ask for it again.
 """
 
 from __future__ import annotations
 
 import re
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from qshim.argv.dialect import trace_events
 from qshim.monitor.registry import CommandError
 
 if TYPE_CHECKING:
@@ -22,21 +20,12 @@ __all__ = ["enabled", "matching", "switch"]
 _ENABLED: WeakKeyDictionary[Vm, set[str]] = WeakKeyDictionary()
 
 
-@cache
-def _names(label: str, target: str) -> tuple[str, ...]:
-    import json
-    import lzma
-
-    path = Path(__file__).parents[1] / "data" / "trace-events.json.xz"
-    return tuple(json.loads(lzma.decompress(path.read_bytes()))[label].get(target, ()))
-
-
 def matching(vm: Vm, pattern: str) -> list[str]:
     """Events that *pattern* (with `*` and `?`) means, in QEMU's order; a name without them has to exist.
 
     :raises CommandError: there is no event of that name.
     """
-    names = _names(vm.quirks.label, vm.target)
+    names = trace_events(vm.quirks.label, vm.target)
     if not {"*", "?"} & set(pattern):
         if pattern not in names:
             raise CommandError(f'unknown event "{pattern}"')

@@ -25,7 +25,7 @@ def expected(config: str, label: str) -> set[str]:
 
 
 @pytest.mark.parametrize("label", versions.KNOWN)
-@pytest.mark.parametrize("config", [*(c for c in CONFIGS if c != "preconfig"), HMP])
+@pytest.mark.parametrize("config", [*CONFIGS, HMP])
 def test_rows_as_real_qemu(config: str, label: str, tmp_path: Path) -> None:
     outcomes = replayed(config, label, tmp_path)
     listed = expected(config, label)

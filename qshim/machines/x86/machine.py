@@ -36,14 +36,21 @@ class X86Machine(Machine):
 
     # --- CPUs ---
 
-    def make_cpus(self) -> None:
-        """All CPUs that are there from the start."""
+    def read_cpu(self) -> None:
+        """-cpu.
+
+        :raises OptionError: there is no such model.
+        """
         line = self.request.line
         text = line.cpu or default_model(self.family, self.request.target)
         self.cpu = cpu_model(
             self.quirks.label, self.request.target, text, limit_phys_bits=not self.quirks.ports_80_f0_of_machine
         )
         self.cpu_type = self.cpu.type_name
+
+    def make_cpus(self) -> None:
+        """All CPUs that are there from the start."""
+        self.read_cpu()
         for index in range(self.smp.cpus):
             apic = self.cpu.apic or self.smp.cpus > 1
             cpu = X86Cpu(self.board, self.cpu.type_name, index, apic=apic)

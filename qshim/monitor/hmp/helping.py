@@ -17,7 +17,7 @@ _MOST_WORDS = 16
 def help_(call: Call) -> str:
     """One line for each command, or for the one that is named; `help log` lists what can be logged."""
     name = call.maybe_text("name")
-    known = catalogue(call.vm.quirks.label, call.vm.target)
+    known = _known(call)
     if name is None:
         return _listed(known.commands, ())
     if name == "log":
@@ -38,7 +38,19 @@ def help_(call: Call) -> str:
 @HMP.command("info")
 def info_help(call: Call) -> str:
     """The items of info."""
-    return _about(catalogue(call.vm.quirks.label, call.vm.target), ["info"])
+    return _about(_known(call), ["info"])
+
+
+def _known(call: Call) -> Catalogue:
+    """The commands that there are now: while the machine is still to be made, only those that go without."""
+    known = catalogue(call.vm.quirks.label, call.vm.target)
+    if call.vm.preconfig is None:
+        return known
+    commands, info = (tuple(e for e in each if "p" in e.flags) for each in (known.commands, known.info))
+    return Catalogue(
+        commands, info, {name: e for name, e in known.by_name.items() if e in commands},
+        {name: e for name, e in known.info_by_name.items() if e in info},
+    )  # fmt: skip
 
 
 def _about(known: Catalogue, words: Sequence[str]) -> str:

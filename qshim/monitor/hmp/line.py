@@ -92,12 +92,13 @@ def understand(vm: Vm, line: str) -> Understood | None:
     word = _word(cursor)
     if not word and not cursor.peek():
         return None
-    entry = _find(known, False, word, cursor)
+    early = vm.preconfig is not None
+    entry = _find(known, False, word, cursor, early)
     name = entry.name
     typed = line[: cursor.at]
     cursor.skip_blanks()
     if name == "info" and cursor.peek():
-        entry = _find(known, True, _word(cursor), cursor)
+        entry = _find(known, True, _word(cursor), cursor, early)
         name = f"info {entry.name}"
         typed = line[: cursor.at]
     if entry.unbuilt:
@@ -110,12 +111,13 @@ def understand(vm: Vm, line: str) -> Understood | None:
         raise LineError(f'{error}Try "help {typed}" for more information\n') from None
 
 
-def _find(known: Catalogue, info: bool, word: str, cursor: Cursor) -> Entry:
+def _find(known: Catalogue, info: bool, word: str, cursor: Cursor, early: bool) -> Entry:
+    """The command *word*; *early*: the machine is still to be made, which few commands go without."""
     entry = (known.info_by_name if info else known.by_name).get(word)
     so_far = cursor.line[: cursor.at]
     if entry is None:
         raise LineError(f"unknown command: '{so_far}'\n")
-    if entry.foreign:
+    if entry.foreign or (early and "p" not in entry.flags):
         raise LineError(f"Command '{so_far}' not available until machine initialization has completed.\n")
     return entry
 

@@ -17,6 +17,7 @@ from qshim.monitor.qmp import (
     network,
     objects,
     ports,
+    preconfig,
     qom,
     runstate,
     saving,
@@ -25,5 +26,5 @@ from qshim.monitor.qmp import (
 
 __all__ = [
     "absent", "acpi", "control", "descriptors", "devices", "dump", "idle", "interrupts", "introspect", "machine",
-    "migration", "network", "objects", "ports", "qom", "runstate", "saving", "tracing",
+    "migration", "network", "objects", "ports", "preconfig", "qom", "runstate", "saving", "tracing",
 ]  # fmt: skip

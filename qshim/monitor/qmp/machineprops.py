@@ -49,6 +49,8 @@ def machine_property(vm: Vm, name: str, kind: str, backends: Container[str]) -> 
     kept = _SET.get(vm, {})
     if name in kept:
         return kept[name]
+    if name in ("pflash0", "pflash1"):
+        return "" if vm.preconfig is not None else MISSING
     if name == "memory":
         return _memory(vm)
     if name == "memory-backend":
@@ -127,6 +129,8 @@ def _memory(vm: Vm) -> object:
 def _memory_backend(vm: Vm, backends: Container[str]) -> object:
     """The object that main memory is made of."""
     chosen = _given(vm).get("memory-backend")
+    if vm.preconfig is not None:
+        return "" if chosen is None else MISSING
     if chosen is None:
         told: Any = vm.recorded("query-machines") or schema_for(vm).machines
         chosen = next((m.get("default-ram-id") for m in told if m["name"] == vm.machine), None)

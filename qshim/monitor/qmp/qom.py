@@ -100,6 +100,9 @@ def _made_like(vm: Vm, here: QomObject) -> dict[str, str] | None:
     if not known.implements(here.type_name, "machine") and not known.implements(here.type_name, "cpu"):
         return None
     listed = {name: kind for name, kind in listed.items() if not kind.startswith("child<")}
+    if known.implements(here.type_name, "generic-pc-machine") and vm.preconfig is not None:
+        # its flash is there until it turns out that nobody has an image for it
+        return listed | {f"system.flash{unit}": "child<cfi.pflash01>" for unit in (0, 1)}
     if known.implements(here.type_name, "generic-pc-machine"):
         listed |= _PC | dict(vm.quirks.pc_links)
         if here.child("system.flash0") is None:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from qshim.vm import Vm
 
 __all__ = [
-    "cont", "inject_nmi", "set_action", "set_numa_node", "stop", "system_powerdown", "system_reset", "system_wakeup",
-    "watchdog_set_action", "x_exit_preconfig",
+    "cont", "inject_nmi", "set_action", "stop", "system_powerdown", "system_reset", "system_wakeup",
+    "watchdog_set_action",
 ]  # fmt: skip
 
 Arguments = Mapping[str, object]
@@ -79,15 +79,3 @@ def watchdog_set_action(vm: Vm, arguments: Arguments) -> object:
     """What happens when the watchdog fires."""
     vm.actions["watchdog"] = str(arguments["action"])
     return {}
-
-
-@QMP.command("x-exit-preconfig")
-def x_exit_preconfig(vm: Vm, arguments: Arguments) -> object:
-    """The machine is there already."""
-    raise CommandError("The command is permitted only before machine initialization")
-
-
-@QMP.command("set-numa-node")
-def set_numa_node(vm: Vm, arguments: Arguments) -> object:
-    """The machine is there already."""
-    raise CommandError("The command is permitted only before the machine has been created")

@@ -160,6 +160,9 @@ class QmpSession:
             reply: dict[str, object] = {"return": self._execute(request)}
         except CommandError as error:
             reply = _error(error.desc, error.class_)
+        if self._vm.failure is not None:
+            # QEMU has exited by now
+            return
         if "id" in request:
             reply["id"] = request["id"]
         self._put(reply)
@@ -175,6 +178,8 @@ class QmpSession:
         plan = self._plans.get(name) or self._plan(name)
         if oob and not plan.oob:
             raise CommandError(f"The command {name} does not support OOB")
+        if self._vm.preconfig is not None:
+            _check_permitted(name)
         if plan.visitor is not None:
             arguments = plan.visitor.check(arguments)
         if plan.handler is None:
@@ -253,6 +258,14 @@ class QmpSession:
         if self._pretty:
             text = text.replace("\n", "\r\n")
         self._send(f"{text}\r\n".encode("ascii"))
+
+
+def _check_permitted(name: str) -> None:
+    """:raises CommandError: the command *name* has to wait for the machine."""
+    from qshim.monitor.qmp.preconfig import PERMITTED
+
+    if name not in PERMITTED:
+        raise CommandError(f"The command '{name}' is permitted only after machine initialization has completed")
 
 
 def _error(desc: str, class_: str = "GenericError") -> dict[str, object]:
