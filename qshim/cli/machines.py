@@ -47,15 +47,14 @@ def machine(line: CommandLine, target: str, label: str, *, later: bool = True, p
     from qshim.vm import Vm
 
     name = type_named(line, target, label)
-    if target in ("x86_64", "i386"):
-        from qshim.cli.modelled import is_modelled, modelled
+    from qshim.cli.modelled import is_modelled, modelled
 
-        if is_modelled(name, target):
-            _check_accelerator(line)
-            vm = modelled(line, name, target, label, later=put_off, same=lambda: _matching(line, target, label))
-            if not line.stopped:
-                vm.cont()
-            return vm
+    if is_modelled(name, target):
+        _check_accelerator(line)
+        vm = modelled(line, name, target, label, later=put_off, same=lambda: _matching(line, target, label))
+        if not line.stopped:
+            vm.cont()
+        return vm
     recording = find(line, target, label)
     if recording.target != target:
         recording = replace(recording, target=target, qmp={**recording.qmp, "query-target": {"arch": target}})

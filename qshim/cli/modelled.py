@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["firmware", "is_modelled", "modelled"]
 
-_BOARDS, _FAMILIES = ("isapc", "microvm", "none"), ("pc-i440fx-", "pc-q35-")
+_PCS = ("isapc", "microvm", "pc-i440fx-", "pc-q35-")
+_BOARDS = {
+    "x86_64": _PCS, "i386": _PCS, "aarch64": ("virt-",), "arm": ("virt-",), "riscv64": ("virt",), "riscv32": ("virt",),
+}  # fmt: skip
+"""Target -> what the names of its modelled machine types begin with."""
 _DATA_DIRS = (
     "/usr/share/qemu", "/usr/share/seabios", "/usr/share/vgabios", "/usr/lib/ipxe/qemu", "/usr/local/share/qemu",
     "/usr/share/qemu-firmware", "/usr/share/OVMF",
@@ -30,7 +34,7 @@ _DATA_DIRS = (
 def is_modelled(name: str, target: str) -> bool:
     """Whether machine type *name* (no alias) is built from the command line."""
     # not asked of qshim.machines, which need not be there before somebody has been greeted
-    return target in ("x86_64", "i386") and (name in _BOARDS or name.startswith(_FAMILIES))
+    return name == "none" or name.startswith(_BOARDS.get(target, ()))
 
 
 def firmware(dirs: tuple[str, ...]) -> Callable[[str], bytes | None]:

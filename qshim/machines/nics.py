@@ -2,44 +2,65 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from qshim.devices.catalogue import instantiate
-from qshim.machines.plugging import nic_types
+from qshim.machines.errors import MachineError
+from qshim.machines.plugging import device_types, nic_types
 
 if TYPE_CHECKING:
     from qshim.devices.qdev import Bus
     from qshim.machines.machine import Machine
 
-__all__ = ["check_peers", "make_nics", "nic_models"]
+__all__ = ["Nic", "check_peers", "make_nics", "nics_of"]
 
 _TYPES = {"virtio": "virtio-net-pci", "virtio-net": "virtio-net-pci", "e1000-82540em": "e1000"}
 """Models that are called otherwise than their types."""
 
 
-def nic_models(machine: Machine) -> list[str]:
-    """Models of the cards, in order; the board's own where none was named."""
+class Nic(NamedTuple):
+    """A network card that a machine is to get."""
+
+    model: str
+    properties: Mapping[str, str]
+
+
+def nics_of(machine: Machine) -> list[Nic]:
+    """The cards, in order; the board's own where none was named."""
     from qshim.argv.opts import members
 
-    models = []
+    nics = []
     for option, value in machine.plan.nets:
         values = members(value, "type").values
         if option == "netdev" or (option == "net" and values.get("type") != "nic"):
             continue
         if option == "nic" and values.get("type") == "none":
             continue
-        models.append(values.get("model", machine.default_nic))
+        # what -nic leaves out is 0, what -net leaves out is not set
+        vectors = values.get("vectors", "0" if option == "nic" else None)
+        model = values.get("model", machine.default_nic)
+        has_vectors = vectors is not None and model.startswith("virtio")
+        nics.append(Nic(model, {"vectors": vectors} if vectors is not None and has_vectors else {}))
     if machine.default_nic and not machine.plan.nets and not machine.request.line.nodefaults:
-        models.append(machine.default_nic)
-    return models
+        nics.append(Nic(machine.default_nic, {"netdev": "hub0port0"}))
+    return nics
 
 
 def make_nics(machine: Machine, bus: Bus) -> None:
-    """Plug the cards into *bus*."""
-    for model in nic_models(machine):
-        device = instantiate(machine.board, _TYPES.get(model, model), bus)
-        if not machine.plan.nets:
-            device.properties["netdev"] = "hub0port0"
+    """Plug the cards into *bus*, a PCI bus.
+
+    :raises MachineError: there is no such model (later releases leave it out and warn).
+    """
+    known = device_types(machine.quirks.label, machine.request.target).buses
+    for model, properties in nics_of(machine):
+        type_name = _TYPES.get(model, model)
+        if known.get(type_name) in ("PCI", "PCIE"):
+            instantiate(machine.board, type_name, bus, properties=properties)
+        elif machine.quirks.nics_are_tried:
+            machine.warn(f"requested NIC (anonymous, model {model}) was not created (not supported by this machine?)")
+        else:
+            raise MachineError(f"Unsupported NIC model: {model}")
 
 
 def check_peers(machine: Machine) -> None:

@@ -18,6 +18,14 @@ class PlatformBus:
     def __init__(self, region: MemoryRegion) -> None:
         self.region = region
 
+    @staticmethod
+    def expect(device: Device) -> None:
+        """Let the registers of *device*, which was recorded on such a bus, be mapped nowhere before `take`."""
+        if isinstance(device, CatalogueDevice):
+            for plan in device.layout.regions:
+                if plan.container == "@platform bus":
+                    plan.container = None
+
     def take(self, device: Device) -> None:
         """Map the registers of *device*.
 

@@ -31,6 +31,8 @@ class VirtQuirks(NamedTuple):
     """Registers of CXL host bridges have a place in the high map (11.1; 3.2)."""
     has_msi_option: bool = False
     """Property msi chooses between gicv2m and ITS (11.1; 4.2)."""
+    always_has_msi: bool = False
+    """Devices have MSI-X even where nothing takes the messages (11.1)."""
     second_uart: bool = True
     """A second -serial has a UART without secure=on (10.0; 5.3)."""
     smmu_size: int = 1 << 64
@@ -41,8 +43,6 @@ class VirtQuirks(NamedTuple):
     """An nvdimm of the command line needs no event device (11.1; 7)."""
     linker_commands: int = 22
     """Commands that link the ACPI tables that every machine has: one more in 11.1 (asked of each release)."""
-    ras_linker_commands: int = 7
-    """Those for ras=on."""
     flash_size_text: str = (
         "cfi.pflash01 device '{path}' requires {size} bytes, {drive} block backend provides {given} bytes"
     )
@@ -69,10 +69,10 @@ _KNOWN = {
         tcg_runs_aarch32=True,
         has_cxl=True,
         has_msi_option=True,
+        always_has_msi=True,
         smmu_sees_memory=True,
         nvdimm_without_ged=True,
         linker_commands=23,
-        ras_linker_commands=10,
     ),
 }
 

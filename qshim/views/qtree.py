@@ -74,12 +74,17 @@ def _value(device: Device, name: str, shown: str) -> str:
         if own is not None:
             return own
     text = device.properties.get(name)
-    if text is None:
-        text = device.board.global_value(device.type_name, name)
     proxy = device.bus.device if device.bus is not None else None
-    if text is None and proxy is not None and device.parent is proxy:
+    if proxy is None or device.parent is not proxy:
+        proxy = None
+    if text is None and proxy is not None:
         # the device behind a virtio function has what was set for the function
         text = proxy.properties.get(name)
+    if text is None:
+        text = device.board.global_value(device.type_name, name)
+    if proxy is not None:
+        if text is None:
+            text = device.board.global_value(proxy.type_name, name)
         if name == "memaddr":
             text = str(getattr(proxy, "addr", 0))
     return shown if text is None else _printed(text, shown)

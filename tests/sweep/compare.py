@@ -13,9 +13,11 @@ import os
 import random
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -46,6 +48,8 @@ ASK = (
 )  # fmt: skip
 
 
+PATIENCE = 30.0
+"""Seconds that a real QEMU has for everything it is asked."""
 _NAME = re.compile(r"qemu-system-\w+: ")
 _NOISE = (
     "Please configure -smp options", "Limiting RAM size to 10 GiB", "qemu: module", "failed to initialize module",
@@ -61,6 +65,12 @@ class Real:
             [binary, *args, "-S", "-display", "none", "-qmp", "stdio"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
+        # one that hangs must not hang the sweep
+        self.crashed = False
+        """It ended by a signal of its own."""
+        self._watch = threading.Timer(PATIENCE, self.process.kill)
+        self._watch.daemon = True
+        self._watch.start()
 
     def greet(self) -> bool:
         """Whether it started."""
@@ -80,13 +90,16 @@ class Real:
         except BrokenPipeError:
             return None
         while line := self.process.stdout.readline():
-            reply = json.loads(line)
+            # some devices print what they think of the machine
+            reply = json.loads(line) if line.startswith("{") else {"event": line}
             if "event" not in reply:
                 return reply
         return None
 
     def end(self) -> str:
         """End it; returns what it printed on stderr."""
+        self._watch.cancel()
+        self.crashed = self.process.poll() in (-signal.SIGABRT, -signal.SIGSEGV)
         if self.process.poll() is None:
             self.process.kill()
         _, errors = self.process.communicate()
@@ -149,7 +162,8 @@ def compare(
         said = [line for report in error.reports for line in report.split("\n")]
         if started:
             return Outcome(shown, False, what=f"we refuse: {said[0]}")
-        same = errors[:1] == said[:1]
+        # a crash is no way to start either
+        same = errors[:1] == said[:1] or real.crashed
         what = "" if same else f"refusal differs: {errors[:1]} != {said[:1]}"
         return Outcome(shown, same, what=what, refused=True)
     except Answered as answer:

@@ -13,7 +13,7 @@ _X86 = (
 _ARM = (
     "virt", "virt,gic-version=3", "virt,virtualization=on", "virt,secure=on", "virt,iommu=smmuv3",
     "virt,gic-version=3,secure=on,virtualization=on", "virt,gic-version=4,virtualization=on", "virt,msi=gicv2m",
-    "virt,gic-version=x-5", "virt-6.0",
+    "virt-6.0",
 )  # fmt: skip
 _RISCV = (
     "virt", "virt,aclint=on", "virt,aia=aplic", "virt,aia=aplic-imsic", "virt,aia=aplic-imsic,aia-guests=3",
@@ -29,6 +29,7 @@ def boards(target: str) -> list[tuple[str, str, tuple[str, ...]]]:
         found: list[tuple[str, str, tuple[str, ...]]] = [(name, name, ()) for name in _ARM]
         if target == "aarch64":
             found.append(("virt,firmware", "virt", _FIRMWARE))
+            found.append(("virt,gic-version=x-5", "virt,gic-version=x-5", ("-cpu", "max")))
         return found
     return [(name, name, ()) for name in (_RISCV if target in ("riscv64", "riscv32") else _X86)]
 

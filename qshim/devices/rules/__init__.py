@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from qshim.devices.layout import Layout
 from qshim.devices.qdev import Device
+from qshim.devices.rules.msi import without_msi
 from qshim.devices.rules.rom import rom_rule
 from qshim.devices.rules.table import rules_of
 
@@ -18,6 +19,8 @@ def tailor_early(device: Device, layout: Layout) -> Layout:
     """Apply the rules that concern a PCI function before it is made."""
     for rule in rules_of(layout):
         rule(device, layout)
+    if not device.board.has_msi:
+        without_msi(layout)
     rom_rule(device, layout)
     vram = layout.region("vga.vram")
     if vram is not None and device.is_on("global-vmstate"):

@@ -18,7 +18,7 @@ LEGACY_HEADER, LEGACY_HEADER_MSIX = 0x14, 0x18
 QUEUES, PAGE = 1024, 0x1000
 MODERN_ID = 0x1040
 
-CONFIG_LENGTHS = {"virtio-blk": 0x60, "virtio-scsi": 0x24, "virtio-serial": 0xC, "virtio-balloon": 0x10}
+CONFIG_LENGTHS = {"virtio-blk": 0x60, "virtio-scsi": 0x24, "virtio-serial": 0xC}
 """Bytes of device configuration that the legacy BAR has room for; others by their recorded BAR."""
 
 
@@ -52,6 +52,12 @@ def virtio_rule(device: Device, layout: Layout) -> None:
         )
     _settle(device, can_legacy=can_legacy, legacy=legacy)
     vectors = _vectors(device, layout, kind)
+    if device.board.has_msi or not vectors:
+        exclusive_msix(layout, vectors, _msix_bar(layout, vga=layout.region("vga.vram") is not None))
+    else:
+        # the region is there, but nothing in it and no BAR in front of it
+        vectors = 0
+        device.properties["vectors"] = "0"
     _tell_queues(device, layout, kind)
     layout.lines = tuple(
         f"vectors = {vectors} (0x{vectors:x})" if line.startswith("vectors = ") else line for line in layout.lines
@@ -61,7 +67,6 @@ def virtio_rule(device: Device, layout: Layout) -> None:
             child.layout.objects = [row for row in child.layout.objects if row[0] != "default-backend"]
     _host_memory(device, layout)
     vga = layout.region("vga.vram") is not None
-    exclusive_msix(layout, vectors, _msix_bar(layout, vga))
     _config_vectors(layout, vectors)
     if can_legacy and not legacy:
         layout.drop(LEGACY)
@@ -116,6 +121,10 @@ def _queues(device: Device, kind: str) -> tuple[str, int]:
     """(property, value) of the number of queues: as many as CPUs unless told otherwise."""
     name = "num-queues" if kind == "virtio-blk" else "num_queues"
     queues = device.number_of(name, 0xFFFF)
+    if name not in device.properties:
+        # machine types say it of the part that has them
+        told = device.board.global_value(f"{kind}-device", name)
+        queues = queues if told is None else int(told, 0)
     return name, min(device.board.cpus, QUEUES) if queues in (0xFFFF, 0xFFFFFFFF) else queues
 
 
@@ -167,8 +176,22 @@ def _legacy_size(device: Device, layout: Layout, kind: str, vectors: int) -> Non
         plan.size = pow2_ceil(header + length)
     elif kind == "virtio-9p":
         plan.size = pow2_ceil(header + 2 + len(device.text_of("mount_tag")))
+    elif kind == "virtio-balloon":
+        plan.size = max(pow2_ceil(header + _balloon_config(device)), 0x20)
     elif kind in CONFIG_LENGTHS:
         plan.size = max(pow2_ceil(header + CONFIG_LENGTHS[kind]), 0x20)
+
+
+def _balloon_config(device: Device) -> int:
+    """Bytes of a balloon's configuration: each of its later features adds to it."""
+
+    def has(name: str, default: bool) -> bool:
+        text = device.properties.get(name) or device.board.global_value("virtio-balloon-device", name)
+        return default if text is None else text in ("on", "true", "yes", "y")
+
+    if has("qemu-4-0-config-size", False) or has("page-poison", True):
+        return 0x10
+    return 0xC if has("free-page-hint", False) else 8
 
 
 def _drop_modern(layout: Layout) -> None:

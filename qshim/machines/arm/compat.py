@@ -26,6 +26,10 @@ class Compat(Common):
     """There may be a generic event device (since 4.2)."""
     cpu_tables: bool = True
     """ACPI describes the topology of CPUs (since 6.2)."""
+    ras_commands: int = 10
+    """Commands that link the ACPI tables of ras=on: more since 10.2."""
+    nested_smmu: bool = True
+    """The SMMU says which stages it has (since 9.2)."""
     secure_gpio: bool = True
     """secure=on brings a GPIO controller and power switches (since 6.0)."""
     emulated_its: bool = True
@@ -51,6 +55,8 @@ def compat_of(name: str) -> Compat:
         most_cpus=512 if at >= (3, 0) else 255,
         ged=at >= (4, 2),
         cpu_tables=at >= (6, 2),
+        ras_commands=10 if at >= (10, 2) else 7,
+        nested_smmu=at >= (9, 2),
         secure_gpio=at >= (6, 0),
         emulated_its=at >= (6, 2),
         its=at >= (2, 8),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from qshim.devices.arm.cpu import ArmCpu
-from qshim.devices.catalogue import CatalogueDevice
+from qshim.devices.catalogue import CatalogueDevice, CatalogueFunction
 from qshim.devices.chipset.gpex import GpexHost
 from qshim.devices.memory.placement import DeviceMemory
 from qshim.devices.qdev import Device
@@ -15,7 +15,7 @@ from qshim.devices.sysbus import place
 from qshim.machines.arm import layouts as at
 from qshim.machines.arm.compat import Compat, compat_of
 from qshim.machines.arm.cpus import ArmCpuModel, arm_cpu
-from qshim.machines.arm.gic import GicChoice, check_gic_version, choose_gic
+from qshim.machines.arm.gic import FIVE, GicChoice, check_gic_version, choose_gic
 from qshim.machines.arm.layouts import HighMap, high_map
 from qshim.machines.errors import MachineError
 from qshim.machines.firmware import check_flash_units, load_into_flash, make_flash_pair
@@ -34,6 +34,8 @@ LINKER_COMMAND = 128
 """Bytes of a command that links ACPI tables."""
 MEMORY_EVENT, NVDIMM_EVENT = 1, 4
 """Bits of what an event device tells of."""
+V2M_RESERVED, ITS_RESERVED = "0x8020000:0x8020fff", "0x8090000:0x809ffff"
+"""Where devices write their interrupts to, as `info qtree` prints it."""
 _MSI = ("auto", "gicv2m", "its", "off")
 
 
@@ -134,6 +136,8 @@ class ArmVirt(Machine):
         self.make_flash()
         self.check_cpus()
         self.make_cpus()
+        if self.gic.version == FIVE and not self.cpu.is_64:
+            raise MachineError("Using GICv5 but guest CPU does not support it")
         if self.ram is not None:
             self.board.system.add_subregion(self.ram, at.RAM)
         self.make_gic()
@@ -270,6 +274,7 @@ class ArmVirt(Machine):
             self.put("arm-gicv2m", {"gicv2m": at.GIC_V2M})
         elif self.msi == "its":
             self._its()
+        self.board.has_msi = self.virt.always_has_msi or self.msi != "off"
 
     def _gicv2(self) -> None:
         where = {"gic_dist": at.GIC_DIST}
@@ -360,6 +365,7 @@ class ArmVirt(Machine):
         board, system = self.board, self.board.system
         host = GpexHost.recorded_on(board, machine="virt")
         board.plug(host, board.sysbus)
+        self.host = host
         firmware_32 = self.has_firmware and not self.cpu.is_64
         if self.high.enabled["ecam"] and not firmware_32:
             base, size = self.high.bases["ecam"], at.HIGH_ECAM_SIZE
@@ -378,15 +384,22 @@ class ArmVirt(Machine):
             system.add_subregion(board.cxl_host, self.high.bases["cxl"])
         make_nics(self, host.buses[0])
         if self.options.text("iommu", "none") == "smmuv3":
-            place(board, "arm-smmuv3", {"arm-smmuv3": at.SMMU}, machine="virt,iommu=smmuv3")
+            self._smmu(host)
+
+    def _smmu(self, host: GpexHost) -> None:
+        smmu = place(self.board, "arm-smmuv3", {"arm-smmuv3": at.SMMU}, machine="virt,iommu=smmuv3")
+        smmu.properties["primary-bus"] = str(host.buses[0].path)
+        if not self.compat.nested_smmu:
+            smmu.properties["stage"] = ""
+        if self.secure_memory is not None and self.virt.smmu_sees_memory:
+            smmu.properties["secure-memory"] = f"{self.board.machine.path}/secure-memory[0]"
+            smmu.spaces.append(self.board.space(self.secure_memory, "smmu-secure-memory-view"))
 
     def make_gpio(self) -> None:
         """The event device, or a power key on a GPIO controller; the same for the secure world."""
         if self.ged:
             self._make_ged()
         else:
-            if self.has_acpi and self.options.on("ras", False):
-                raise MachineError("qshim: with ras=on and without firmware, QEMU aborts here")
             self.put("pl061", {"pl061": at.GPIO})
             self.put("gpio-key", {})
             self.board.refuses_dimms = "memory hotplug is not enabled: missing acpi-ged device"
@@ -407,6 +420,7 @@ class ArmVirt(Machine):
             if self.board.nvdimm:
                 events |= NVDIMM_EVENT
             device.properties["ged-event"] = str(events)
+            device.properties["bus"] = str(self.host.buses[0].path)
 
         where = {"memhp container": at.GED_MEMORY, "acpi-ged": at.GED}
         place(self.board, "acpi-ged", where, machine="virt,firmware", tell=tell)
@@ -434,6 +448,13 @@ class ArmVirt(Machine):
         """Room for devices that users put on the system bus."""
         self.platform_bus = make_platform_bus(self.board, at.PLATFORM_BUS)
 
+    def check_added(self, device: Device) -> None:
+        """Registers on a platform bus get their place once they are there; an IOMMU leaves interrupts alone."""
+        self.platform_bus.expect(device)
+        if device.type_name == "virtio-iommu-pci" and self.msi == "its" and isinstance(device, CatalogueFunction):
+            lines = device.layout.lines
+            device.layout.lines = tuple(line.replace(V2M_RESERVED, ITS_RESERVED) for line in lines)
+
     def added(self, device: Device) -> None:
         """Registers of a device on the system bus get a place on the platform bus."""
         if device.bus is self.board.sysbus:
@@ -442,7 +463,12 @@ class ArmVirt(Machine):
     # --- ACPI ---
 
     def acpi_tables(self) -> int:
-        """Bytes of the ACPI tables: up to 512 CPUs fit."""
+        """Bytes of the ACPI tables: up to 512 CPUs fit.
+
+        :raises MachineError: QEMU aborts.
+        """
+        if self.options.on("ras", False) and not self.ged:
+            raise MachineError("ras=on needs firmware and a 64-bit CPU: without an event device QEMU aborts here")
         return 128 * KIB
 
     def table_loader(self) -> int:
@@ -454,5 +480,5 @@ class ArmVirt(Machine):
         if self.board.nvdimm and (self.ged or "nvdimm" in types):
             commands += 4
         if self.options.on("ras", False):
-            commands += self.virt.ras_linker_commands
+            commands += self.compat.ras_commands
         return up(commands * LINKER_COMMAND, 4 * KIB)

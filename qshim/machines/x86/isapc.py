@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qshim.devices.qdev import Bus
 from qshim.machines.errors import MachineError
-from qshim.machines.nics import nic_models
+from qshim.machines.nics import nics_of
 from qshim.machines.x86.layouts import Layout, split
 from qshim.machines.x86.pairs import make_dma, make_pics
 from qshim.machines.x86.pcboard import Pc
@@ -69,10 +69,8 @@ class IsaPc(Pc):
             make_pics(self)
         self.make_isa_vga(isa)
         self.make_basic()
-        for model in nic_models(self):
-            device = self.make_user_device(model, isa)
-            if not self.plan.nets:
-                device.properties["netdev"] = "hub0port0"
+        for nic in nics_of(self):
+            self.make_user_device(nic.model, isa, dict(nic.properties))
         first = self.make_user_device("isa-ide", isa)
         second = self.make_user_device("isa-ide", isa, {"iobase": "0x170", "iobase2": "0x376", "irq": "15"})
         if self.cdrom() and second.buses:
