@@ -148,8 +148,7 @@ class Machine:
         self.board.globals += self.plan.globals
         given = dict(request.line.machine_properties)
         self.options = MachineOptions(self.board.types, self.type_name, given, self.check_option)
-        self.read_smp()
-        self.read_memory()
+        self.options.read({"smp": self.read_smp, "memory": self.read_memory})
         with self.topology.transaction():
             self.make_backends()
 

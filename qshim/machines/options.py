@@ -31,17 +31,25 @@ class MachineOptions:
     def __init__(
         self, types: QomTypes | None, type_name: str, given: Mapping[str, str], check: Check = lambda *told: None
     ) -> None:
-        """*types* are those of the QEMU, *given* property -> text, *check* is what the board says of each.
-
-        :raises MachineError: QEMU refuses one.
-        """
+        """*types* are those of the QEMU, *given* property -> text, *check* is what the board says of each."""
+        self.type_name, self._board_check = type_name, check
         self.given = {key.replace("_", "-"): value for key, value in given.items() if key not in _HANDLED}
         told: Any = types.properties(type_name) if self.given and types is not None else None
         self.types: dict[str, str] = {row["name"]: row["type"] for row in told} if isinstance(told, list) else {}
-        for key in hash_order(tuple(self.given)):
+
+    def read(self, others: Mapping[str, Callable[[], None]]) -> None:
+        """Check one after the other, in the order of QEMU's table; *others* are properties that have options of
+        their own, such as -smp: property -> what reads it.
+
+        :raises MachineError: QEMU refuses one.
+        """
+        for key in hash_order((*self.given, *others)):
+            if key in others:
+                others[key]()
+                continue
             value = self.given[key]
-            self._check(type_name, key, value)
-            check(self, key, value)
+            self._check(self.type_name, key, value)
+            self._board_check(self, key, value)
             if key.partition(".")[0] in _NOT_MODELLED:
                 raise MachineError(f"-machine {key}={value}: {_NOT_MODELLED[key.partition('.')[0]]}")
         encryption = self.given.get("memory-encryption")

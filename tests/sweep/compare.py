@@ -68,6 +68,8 @@ class Real:
         # one that hangs must not hang the sweep
         self.crashed = False
         """It ended by a signal of its own."""
+        self.alive = True
+        """It has not closed its output."""
         self._watch = threading.Timer(PATIENCE, self.process.kill)
         self._watch.daemon = True
         self._watch.start()
@@ -76,6 +78,7 @@ class Real:
         """Whether it started."""
         assert self.process.stdout is not None
         if not self.process.stdout.readline():
+            self.alive = False
             return False
         # 7.2 greets before the machine is made
         return self.ask("qmp_capabilities") is not None and self.ask("query-status") is not None
@@ -94,11 +97,15 @@ class Real:
             reply = json.loads(line) if line.startswith("{") else {"event": line}
             if "event" not in reply:
                 return reply
+        self.alive = False
         return None
 
     def end(self) -> str:
         """End it; returns what it printed on stderr."""
         self._watch.cancel()
+        if not self.alive:
+            # dying takes a moment, and the way tells a crash from a refusal
+            self.process.wait(PATIENCE)
         self.crashed = self.process.poll() in (-signal.SIGABRT, -signal.SIGSEGV)
         if self.process.poll() is None:
             self.process.kill()
@@ -163,7 +170,7 @@ def compare(
         if started:
             return Outcome(shown, False, what=f"we refuse: {said[0]}")
         # a crash is no way to start either
-        same = errors[:1] == said[:1] or real.crashed
+        same = errors[:1] == said[:1] or real.crashed or "Assertion `" in "".join(errors)
         what = "" if same else f"refusal differs: {errors[:1]} != {said[:1]}"
         return Outcome(shown, same, what=what, refused=True)
     except Answered as answer:

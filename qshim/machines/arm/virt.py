@@ -130,6 +130,11 @@ class ArmVirt(Machine):
             options.text("gic-version"), self.smp.max_cpus, self.virt,
             virtualization=self.virtualization, secure=self.secure,
         )  # fmt: skip
+        if self.msi == "its" and not self.gic.has_redistributors:
+            old = self.gic.version == 2
+            raise MachineError(
+                "GICv2 + ITS is an invalid configuration." if old else "GICv5 + ITS is not yet implemented."
+            )
         if self.secure:
             self.secure_memory = self.board.container("secure-memory", SPACE, self.board.machine)
             self.secure_memory.add_subregion(self.board.system, 0, -1)
@@ -259,11 +264,6 @@ class ArmVirt(Machine):
 
     def make_gic(self) -> None:
         """The interrupt controller, and what takes message-signalled interrupts."""
-        if self.msi == "its" and not self.gic.has_redistributors:
-            old = self.gic.version == 2
-            raise MachineError(
-                "GICv2 + ITS is an invalid configuration." if old else "GICv5 + ITS is not yet implemented."
-            )
         if self.gic.version == 2:
             self._gicv2()
         elif self.gic.has_redistributors:
