@@ -7,10 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["QomTypes", "qom_types", "target_types"]
+from qshim.qom.likeness import SIBLINGS, applied
 
-_SIBLINGS = {"i386": "x86_64", "arm": "aarch64", "riscv32": "riscv64"}
-"""A target whose types another one has as well, apart from those of its CPUs."""
+__all__ = ["QomTypes", "qom_types", "target_types"]
 
 Row = Mapping[str, Any]
 
@@ -73,19 +72,29 @@ def _parsed(text: str | None) -> Any:
 @cache
 def qom_types(label: str, target: str) -> QomTypes | None:
     """The types of dialect *label* for *target*; None where no binary was asked."""
-    import json
-    import lzma
 
-    @cache
     def load(kind: str) -> Any:
-        path = Path(__file__).parents[1] / "data" / f"{kind}-{label}-{target}.json.xz"
-        return json.loads(lzma.decompress(path.read_bytes())) if path.is_file() else None
+        return _read(kind, label, target)
 
     data = load("types")
     return None if data is None else QomTypes(data, lambda kind: load(kind) or {"properties": {}, "devices": {}})
 
 
+@cache
+def _read(kind: str, label: str, target: str) -> Any:
+    """A data file, put together with that of a sibling where it only says what is different; None if there is none."""
+    import json
+    import lzma
+
+    path = Path(__file__).parents[1] / "data" / f"{kind}-{label}-{target}.json.xz"
+    if not path.is_file():
+        return None
+    data = json.loads(lzma.decompress(path.read_bytes()))
+    like = data.pop("like", None)
+    return data if like is None else applied(_read(kind, label, like), data)
+
+
 def target_types(label: str, target: str) -> QomTypes | None:
     """The types of *target*, or of its sibling where *target* itself was never asked; None where neither was."""
     found = qom_types(label, target)
-    return qom_types(label, _SIBLINGS[target]) if found is None and target in _SIBLINGS else found
+    return qom_types(label, SIBLINGS[target]) if found is None and target in SIBLINGS else found

@@ -12,6 +12,7 @@ import pytest
 from qshim import versions
 from qshim.monitor.qmp.idle import IDLE
 from qshim.monitor.schema import schema_of
+from qshim.qom.likeness import SIBLINGS
 from tests.monitor.masks import masked
 from tests.support.oracle import TARGETS, needs
 
@@ -20,7 +21,7 @@ HOST = ("query-cpu-definitions",)
 """Answers that depend on what the host's processor has."""
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", [*TARGETS, *SIBLINGS])
 @pytest.mark.parametrize("dialect", versions.KNOWN)
 def test_answers(converse: Callable[..., Any], vm_of: Callable[..., Any], dialect: str, target: str) -> None:
     binary = needs(dialect, target)

@@ -10,7 +10,8 @@ The QEMUs are those of tests.support.oracle. For each version and target:
 - the answers of an idle process that no machine changes (IDLE), query-machines, and the QOM types with
   their properties.
 
-A target whose data equals that of x86_64 gets no file of its own.
+A target whose data equals that of x86_64 gets no file of its own; one that has a sibling (qshim.qom.likeness) gets
+one that says what is different.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import Any
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP))
 
+from qshim.qom.likeness import SIBLINGS, difference  # noqa: E402
 from tests.support.oracle import LABELS, TARGETS, binaries  # noqa: E402
 
 DATA = TOP / "qshim" / "data"
@@ -55,13 +57,13 @@ Wrap = Callable[[Value], tuple[str, dict[str, Value]]]
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("label", nargs="?", choices=LABELS)
-    parser.add_argument("target", nargs="?", choices=TARGETS)
+    parser.add_argument("target", nargs="?", choices=(*TARGETS, *SIBLINGS))
     parser.add_argument("--types", action="store_true", help="the QOM types instead of the schema")
     parser.add_argument("--hide", metavar="DIR", help="an empty directory in this place, as these QEMUs see it: "
                         "QEMU 10.0 and later end when they list types and find modules of another build")  # fmt: skip
     args = parser.parse_args()
     for label in LABELS:
-        for target in TARGETS:
+        for target in (*TARGETS, *SIBLINGS):
             if args.label in (None, label) and args.target in (None, target):
                 binary = binaries().get((label, target))
                 if binary is None:
@@ -149,7 +151,12 @@ def texts(names: Sequence[str], replies: Sequence[dict[str, Any] | None]) -> dic
 
 
 def write(name: str, target: str, data: dict[str, Any]) -> None:
-    """Store *data*, unless x86_64 has the same."""
+    """Store *data*, or what is different from the sibling's, unless x86_64 has the same."""
+    sibling = SIBLINGS.get(target)
+    if sibling is not None:
+        path = DATA / name.format(sibling)
+        unpacked = (gzip.decompress if name.endswith(".gz") else lzma.decompress)(path.read_bytes())
+        data = {"like": sibling, **difference(json.loads(unpacked), data)}
     text = json.dumps(data, separators=(",", ":")).encode()
     unpack = gzip.decompress if name.endswith(".gz") else lzma.decompress
     first, path = DATA / name.format("x86_64"), DATA / name.format(target)

@@ -81,6 +81,7 @@ class Schema:
 
 @cache
 def _read(label: str, target: str) -> Mapping[str, Any]:
+    """A data file; one that only says what is different from another target's is put together with that."""
     import gzip
     import json
 
@@ -88,8 +89,13 @@ def _read(label: str, target: str) -> Mapping[str, Any]:
     path = folder.joinpath(f"qapi-{label}-{target}.json.gz")
     if not path.is_file():
         path = folder.joinpath(f"qapi-{label}-x86_64.json.gz")
-    data: Mapping[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
-    return data
+    data: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
+    like = data.pop("like", None)
+    if like is None:
+        return data
+    from qshim.qom.likeness import applied
+
+    return applied(_read(label, like), data)
 
 
 @cache
