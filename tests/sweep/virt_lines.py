@@ -27,30 +27,24 @@ def arm_line(chance: random.Random, label: str, place: str, *, wide: bool) -> Se
     target = "aarch64" if wide else "arm"
     machine = chance.choice(_types(label, target)) if chance.random() < 0.22 else "virt"
     options = [machine]
-    for option, odds in (
+    _sprinkle(chance, options, (
         ("gic-version=2", 0.05), ("gic-version=3", 0.16), ("gic-version=4", 0.04), ("gic-version=max", 0.05),
         ("gic-version=host", 0.01), ("gic-version=7", 0.01), ("highmem=off", 0.1), ("its=off", 0.06),
         ("virtualization=on", 0.14), ("secure=on", 0.14), ("mte=on", 0.06), ("ras=on", 0.03), ("acpi=off", 0.06),
         ("iommu=smmuv3", 0.1), ("iommu=none", 0.02), ("iommu=wrong", 0.01), ("nvdimm=on", 0.14),
         ("dtb-randomness=off", 0.03), ("x-oem-id=QSHIM", 0.02), ("x-oem-id=toolong", 0.01), ("acpi=maybe", 0.01),
         ("dumpdtb-nothing=1", 0.005),
-    ):  # fmt: skip
-        if chance.random() < odds and not any(known.startswith(option.partition("=")[0] + "=") for known in options):
-            options.append(option)
+    ))  # fmt: skip
     if label != "7.2" or chance.random() < 0.05:
-        for option, odds in (
+        _sprinkle(chance, options, (
             ("compact-highmem=off", 0.06), ("highmem-redists=off", 0.06), ("highmem-ecam=off", 0.07),
             ("highmem-mmio=off", 0.07), ("highmem-mmio-size=1T", 0.04), ("highmem-mmio-size=3G", 0.01),
             ("highmem-ecam=on", 0.02),
-        ):  # fmt: skip
-            if chance.random() < odds and not any(o.startswith(option.partition("=")[0] + "=") for o in options):
-                options.append(option)
+        ))  # fmt: skip
     if label == "11.1":
-        for option, odds in (("msi=off", 0.04), ("msi=gicv2m", 0.04), ("msi=its", 0.04), ("msi=auto", 0.02),
+        _sprinkle(chance, options, (("msi=off", 0.04), ("msi=gicv2m", 0.04), ("msi=its", 0.04), ("msi=auto", 0.02),
                              ("virtio-mmio-transports=5", 0.05), ("virtio-mmio-transports=33", 0.01),
-                             ("gic-version=x-5", 0.04), ("cxl=on", 0.03)):  # fmt: skip
-            if chance.random() < odds and not any(o.startswith(option.partition("=")[0] + "=") for o in options):
-                options.append(option)
+                             ("gic-version=x-5", 0.04), ("cxl=on", 0.03)))  # fmt: skip
     args: list[str] = []
     if chance.random() < 0.6:
         args.append("-nodefaults")
@@ -86,19 +80,15 @@ def riscv_line(chance: random.Random, label: str, place: str, *, wide: bool) -> 
     """A command line of qemu-system-riscv64 (*wide*) or qemu-system-riscv32."""
     target = "riscv64" if wide else "riscv32"
     options = ["virt" if chance.random() < 0.99 else "virt-10.0"]
-    for option, odds in (
+    _sprinkle(chance, options, (
         ("aclint=on", 0.2), ("aclint=off", 0.04), ("aia=none", 0.03), ("aia=aplic", 0.15), ("aia=aplic-imsic", 0.25),
         ("aia=wrong", 0.01), ("dumpdtb-nothing=1", 0.005), ("aia-guests=1", 0.05), ("aia-guests=2", 0.05),
         ("aia-guests=7", 0.05), ("aia-guests=0", 0.02), ("aia-guests=8", 0.01), ("aia-guests=junk", 0.01),
         ("usb=on", 0.02), ("graphics=off", 0.02), ("aclint=maybe", 0.01),
-    ):  # fmt: skip
-        if chance.random() < odds and not any(known.startswith(option.partition("=")[0] + "=") for known in options):
-            options.append(option)
+    ))  # fmt: skip
     if label != "7.2" or chance.random() < 0.04:
-        for option, odds in (("acpi=off", 0.12), ("acpi=on", 0.04), ("acpi=auto", 0.03), ("acpi=maybe", 0.01),
-                             ("iommu-sys=on", 0.16), ("iommu-sys=auto", 0.02), ("iommu-sys=off", 0.02)):  # fmt: skip
-            if chance.random() < odds and not any(o.startswith(option.partition("=")[0] + "=") for o in options):
-                options.append(option)
+        _sprinkle(chance, options, (("acpi=off", 0.12), ("acpi=on", 0.04), ("acpi=auto", 0.03), ("acpi=maybe", 0.01),
+                             ("iommu-sys=on", 0.16), ("iommu-sys=auto", 0.02), ("iommu-sys=off", 0.02)))  # fmt: skip
     args: list[str] = []
     if chance.random() < 0.6:
         args.append("-nodefaults")
@@ -129,6 +119,14 @@ def riscv_line(chance: random.Random, label: str, place: str, *, wide: bool) -> 
     if chance.random() < 0.06:
         args += ["-nic", chance.choice(("none", "user,model=e1000", "user,model=virtio-net-pci", "user,model=nosuch"))]
     return ["-M", ",".join(options), *args]
+
+
+def _sprinkle(chance: random.Random, options: list[str], odds: Sequence[tuple[str, float]]) -> None:
+    """Add some of the options, none of them twice."""
+    for option, likely in odds:
+        name = option.partition("=")[0] + "="
+        if chance.random() < likely and not any(known.startswith(name) for known in options):
+            options.append(option)
 
 
 @cache

@@ -10,7 +10,6 @@ from qshim.devices.catalogue import CatalogueDevice, CatalogueFunction
 from qshim.devices.chipset.gpex import GpexHost
 from qshim.devices.memory.placement import DeviceMemory
 from qshim.devices.qdev import Device
-from qshim.devices.recorded import catalogue
 from qshim.devices.sysbus import place
 from qshim.machines.arm import layouts as at
 from qshim.machines.arm.compat import Compat, compat_of
@@ -23,6 +22,7 @@ from qshim.machines.machine import Machine, Request
 from qshim.machines.nics import make_nics
 from qshim.machines.options import MachineOptions
 from qshim.machines.platform_bus import make_platform_bus
+from qshim.machines.virt_parts import cpu_objects, make_fw_cfg
 from qshim.memory import MemoryRegion
 from qshim.units import GIB, KIB, SPACE, up
 from qshim.versions.virt import virt_quirks
@@ -152,7 +152,7 @@ class ArmVirt(Machine):
         self.make_pci()
         self.make_gpio()
         self.make_transports()
-        self.make_fw_cfg()
+        make_fw_cfg(self.board, at.FW_CFG_DATA, at.FW_CFG_CTL, at.FW_CFG_DMA)
         self.make_platform_bus()
         if options.on("nvdimm", False):
             from qshim.devices.build import REGISTERS
@@ -221,9 +221,7 @@ class ArmVirt(Machine):
         """CPUs with what each sees."""
         if self.options.on("mte", False):
             self.make_tag_roots()
-        known = catalogue(self.quirks.label, self.request.target)
-        entry = None if known is None else known.entry(self.cpu_type, "virt")
-        objects = [] if entry is None else entry["f"].get("o", [])
+        objects = cpu_objects(self.board, self.cpu_type)
         for index in range(self.smp.cpus):
             cpu = ArmCpu(
                 self.board, self.cpu_type, index, secure=self.secure_memory, tags=self.tag_roots, objects=objects
@@ -306,7 +304,7 @@ class ArmVirt(Machine):
 
         properties = {
             "revision": str(choice.version), "has-security-extensions": self._text(self.secure),
-            "has-nmi": self._text(self.cpu.name == "max"), "has-lpi": self._text(self.compat.emulated_its),
+            "has-nmi": self._text(self.cpu.tags), "has-lpi": self._text(self.compat.emulated_its),
         }  # fmt: skip
         gic = place(
             self.board, "arm-gicv3", {"gicv3_dist": at.GIC_DIST}, machine="virt,gic-version=3",
@@ -364,6 +362,7 @@ class ArmVirt(Machine):
         """The host bridge with its windows, network cards, and what translates for functions."""
         board, system = self.board, self.board.system
         host = GpexHost.recorded_on(board, machine="virt")
+        host.maps_bars_at_0 = True
         board.plug(host, board.sysbus)
         self.host = host
         firmware_32 = self.has_firmware and not self.cpu.is_64
@@ -432,17 +431,6 @@ class ArmVirt(Machine):
             place(
                 self.board, "virtio-mmio", {"virtio-mmio": at.VIRTIO + number * at.VIRTIO_STEP}, machine="virt"
             )
-
-    def make_fw_cfg(self) -> None:
-        """fw_cfg."""
-
-        def tell(device: CatalogueDevice) -> None:
-            layout = device.layout
-            layout.regions = [plan for plan in layout.regions if plan.plain.startswith("fwcfg.")]
-
-        where = {"fwcfg.data": at.FW_CFG_DATA, "fwcfg.ctl": at.FW_CFG_CTL, "fwcfg.dma": at.FW_CFG_DMA}
-        board = self.board
-        place(board, "fw_cfg_mem", where, machine="virt", parent=board.machine, name="fw_cfg", tell=tell)
 
     def make_platform_bus(self) -> None:
         """Room for devices that users put on the system bus."""

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from qshim.devices.catalogue import CatalogueDevice
 from qshim.devices.chipset.cpu import Cpu
 from qshim.devices.layout import Layout
-from qshim.devices.recorded import catalogue
 from qshim.devices.sysbus import place
 from qshim.machines.errors import MachineError
 from qshim.machines.riscv import layouts as at
 from qshim.machines.riscv.cpus import has_supervisor
+from qshim.machines.virt_parts import cpu_objects
 
 if TYPE_CHECKING:
     from qshim.machines.riscv.virt import RiscvVirt
@@ -76,9 +76,7 @@ def make_harts(machine: RiscvVirt, socket: Socket) -> None:
     array = place(
         board, "riscv.hart_array", {}, machine="virt", parent=board.machine, name=f"soc{socket.number}", tell=tell
     )
-    known = catalogue(machine.quirks.label, machine.request.target)
-    entry = None if known is None else known.entry(kind, "virt")
-    objects = [] if entry is None else entry["f"].get("o", [])
+    objects = cpu_objects(board, kind)
     for number in range(socket.count):
         hart = Cpu(board, kind, socket.first + number, objects=objects)
         board.plug(hart, None, parent=array, name=f"harts[{number}]")

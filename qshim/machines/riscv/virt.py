@@ -17,6 +17,7 @@ from qshim.machines.platform_bus import make_platform_bus
 from qshim.machines.riscv import layouts as at
 from qshim.machines.riscv.cpus import check_width, is_wide, riscv_cpu
 from qshim.machines.riscv.sockets import Controllers, InterruptDevices, make_harts, sockets_of, warnings
+from qshim.machines.virt_parts import make_fw_cfg
 from qshim.units import GIB, KIB
 from qshim.versions.riscv import riscv_quirks
 from qshim.versions.virt import virt_quirks
@@ -91,7 +92,7 @@ class RiscvVirt(Machine):
         self.make_sockets()
         self.make_memory()
         if self.riscv.early_fw_cfg:
-            self.make_fw_cfg()
+            make_fw_cfg(self.board, at.FW_CFG_DATA, at.FW_CFG_CTL, at.FW_CFG_DMA)
         self.put("riscv.sifive.test", {"riscv.sifive.test": at.TEST})
         for number in range(at.TRANSPORTS):
             self.put("virtio-mmio", {"virtio-mmio": at.VIRTIO + number * at.VIRTIO_STEP})
@@ -142,17 +143,6 @@ class RiscvVirt(Machine):
             board.system.add_subregion(self.ram, at.RAM)
         name = "riscv_virt_board.mrom"
         board.system.add_subregion(board.ram(name, at.MROM_SIZE, block=name, readonly=True), at.MROM)
-
-    def make_fw_cfg(self) -> None:
-        """fw_cfg."""
-
-        def tell(device: CatalogueDevice) -> None:
-            layout = device.layout
-            layout.regions = [plan for plan in layout.regions if plan.plain.startswith("fwcfg.")]
-
-        where = {"fwcfg.data": at.FW_CFG_DATA, "fwcfg.ctl": at.FW_CFG_CTL, "fwcfg.dma": at.FW_CFG_DMA}
-        board = self.board
-        place(board, "fw_cfg_mem", where, machine="virt", parent=board.machine, name="fw_cfg", tell=tell)
 
     def make_pci(self) -> None:
         """The host bridge with its windows."""
@@ -211,7 +201,7 @@ class RiscvVirt(Machine):
         :raises MachineError: nobody has the file that -bios names.
         """
         if not self.riscv.early_fw_cfg:
-            self.make_fw_cfg()
+            make_fw_cfg(self.board, at.FW_CFG_DATA, at.FW_CFG_CTL, at.FW_CFG_DMA)
         name = self.plan.bios
         if name not in (None, "none", "default") and self.request.firmware(name) is None:
             raise MachineError(self.riscv.missing_firmware.format(name))
