@@ -113,6 +113,8 @@ class Board:
         """The board plugs DIMMs; on others a DIMM may exist, but nobody sees it."""
         self.refuses_dimms = ""
         """Why it takes none."""
+        self.maps_bars_at_0 = False
+        """Address 0 is one like others for BARs."""
         self.has_msi = True
         """Interrupts may be messages."""
         self.nvdimm = False

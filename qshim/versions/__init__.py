@@ -38,6 +38,8 @@ class Quirks(NamedTuple):
     """query-status has the member `singlestep` (gone in 10.0; qmp-commands.jsonl)."""
     hmp_binary_numbers: bool = True
     """Numbers of HMP expressions may be written `0b101`: the C library of that build takes them (10.0)."""
+    pcie_slot_with_card: int = 0x3C0
+    """Slot control of a port with a card after reset: in 7.2 the power lamp is on (configuration reads of each)."""
     readline_emacs_keys: bool = True
     """The human monitor's editor knows ^N, ^P and ^U (10.0; monitor.md 5.1)."""
     no_virtio_is_error: bool = True
@@ -224,6 +226,7 @@ class Quirks(NamedTuple):
 
 V10_0 = Quirks("10.0")
 V7_2 = V10_0._replace(
+    pcie_slot_with_card=0x1C0,
     label="7.2",
     ramblock_shows_host=False,
     late_listener_gets_coalesced=False,

@@ -1,11 +1,11 @@
 """Random hot-plug operations, the same on our machines and on real QEMUs, compared after each.
 
-    python -m tests.sweep.hotplug [--qemu-version V] [--seed N] [--count N] [--steps N] [--show N]
+    python -m tests.sweep.hotplug [--target T] [--qemu-version V] [--seed N] [--count N] [--steps N] [--show N]
 
-A sequence starts one machine (pc or q35 with ports and bridges) and adds and removes backends, DIMMs,
-PCI functions, bridges, virtio devices and CPUs, with resets in between. After each operation the reply,
-the events, the memory views and what QMP says of memory devices and CPUs are compared. Exit status:
-0 all agree, 1 some differ, 3 there is no QEMU.
+A sequence starts one machine (pc or q35 with ports and bridges; virt of aarch64 or riscv64) and adds
+and removes backends, DIMMs, PCI functions, bridges, virtio devices and CPUs, with resets in between. After
+each operation the reply, the events, the memory views and what QMP says of memory devices and CPUs are
+compared. Exit status: 0 all agree, 1 some differ, 3 there is no QEMU.
 """
 
 from __future__ import annotations
@@ -36,26 +36,40 @@ PCI = ("e1000", "e1000e", "virtio-net-pci", "virtio-scsi-pci", "virtio-rng-pci",
        "qemu-xhci", "ich9-ahci", "pci-bridge", "pcie-root-port", "pcie-pci-bridge", "VGA", "secondary-vga", "nvme",
        "pci-testdev", "vmxnet3", "virtio-balloon-pci", "virtio-serial-pci", "i6300esb", "lsi53c895a", "usb-ehci",
        "virtio-gpu-pci", "ne2k_pci", "pcnet", "tulip", "virtio-vga", "isa-serial", "nosuch")  # fmt: skip
+CPUS = {
+    "x86_64": ("qemu64-x86_64-cpu", "max-x86_64-cpu"), "aarch64": ("max-arm-cpu", "cortex-a15-arm-cpu"),
+    "riscv64": ("rv64-riscv-cpu", "max-riscv-cpu"),
+}  # fmt: skip
+"""Target -> the CPU that is mostly asked for, and another."""
+FIRMWARE = "efi-virtio.rom"
+"""Any file that comes with QEMU."""
 PATIENCE = 1.5
 """Seconds that a real QEMU may take to let a removed device go."""
 
 Message = dict[str, Any]
 
 
-def machine_words(rng: random.Random) -> list[str]:
+def machine_words(rng: random.Random, target: str = "x86_64") -> list[str]:
     """A machine with places to plug into."""
-    family = rng.choice(("pc", "q35"))
+    family = rng.choice(("pc", "q35")) if target == "x86_64" else "virt"
     slots, cpus = rng.choice((0, 1, 3, 8)), rng.randrange(1, 4)
     memory = rng.choice(("128M", "512M", "3G", "5G"))
     words = ["-M", family, "-nodefaults", "-smp", f"{cpus},maxcpus={cpus + rng.randrange(4)}"]
     words += ["-m", f"{memory},slots={slots},maxmem=16G" if slots else memory]
     for n in range(rng.randrange(4)):
-        if family == "q35":
+        if family != "pc":
             words += ["-device", f"pcie-root-port,id=b{n},chassis={n + 1}"]
         else:
             words += ["-device", f"pci-bridge,id=b{n},chassis_nr={n + 1}"]
     if rng.random() < 0.4:
         words += ["-device", f"{rng.choice(PCI[:5])},id=cold"]
+    if target == "aarch64":
+        words[1] = rng.choice(("virt", "virt,gic-version=3", "virt,nvdimm=on", "virt,iommu=smmuv3"))
+        if rng.random() < 0.6:
+            # with firmware and a 64-bit CPU there is a device that memory can be plugged into
+            words += ["-cpu", "max", "-bios", FIRMWARE]
+    elif family == "virt":
+        words += ["-bios", "none"]
     for n in range(rng.randrange(3)):
         words += ["-object", f"memory-backend-ram,id=m{n},size={rng.choice((128, 256))}M"]
     return words
@@ -64,8 +78,9 @@ def machine_words(rng: random.Random) -> list[str]:
 class Wish:
     """What is likely to be there, so that operations make sense."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, target: str = "x86_64") -> None:
         self.rng = rng
+        self.target = target
         self.devices = ["cold"]
         self.backends = ["m0", "m1", "m2"]
         self.count = 0
@@ -124,7 +139,8 @@ class Wish:
 
     def _cpu(self) -> Message:
         rng = self.rng
-        arguments: Message = {"driver": rng.choice(("qemu64-x86_64-cpu",) * 6 + ("max-x86_64-cpu",))}
+        models = CPUS[self.target]
+        arguments: Message = {"driver": rng.choice((models[0],) * 6 + (models[1],))}
         for name, most in (("socket-id", 1), ("core-id", 6), ("thread-id", 1)):
             if rng.random() < 0.95:
                 arguments[name] = rng.randrange(most)
@@ -147,9 +163,9 @@ class Wish:
 class Theirs:
     """A real QEMU on a QMP pipe."""
 
-    def __init__(self, label: str, words: list[str]) -> None:
+    def __init__(self, label: str, words: list[str], target: str = "x86_64") -> None:
         self.process = subprocess.Popen(
-            [binaries()[label, "x86_64"], *words, "-S", "-accel", "tcg", "-display", "none", "-qmp", "stdio"],
+            [binaries()[label, target], *words, "-S", "-accel", "tcg", "-display", "none", "-qmp", "stdio"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.events: list[Message] = []
@@ -191,8 +207,8 @@ class Theirs:
 class Ours:
     """Our machine behind a QMP session."""
 
-    def __init__(self, label: str, words: list[str]) -> None:
-        self.vm = ours(label, words)
+    def __init__(self, label: str, words: list[str], target: str = "x86_64") -> None:
+        self.vm = ours(label, words, target)
         self.events: list[Message] = []
         self._sent: list[bytes] = []
         self.vm.subscribe(lambda event: self.events.append({"event": event.name, "data": event.data or None}))
@@ -254,26 +270,26 @@ def _state(mine: Ours, real: Theirs) -> tuple[str, list[str]]:
     return "", []
 
 
-def _operations(rng: random.Random, count: int) -> Iterator[Message]:
-    wish = Wish(rng)
+def _operations(rng: random.Random, count: int, target: str) -> Iterator[Message]:
+    wish = Wish(rng, target)
     for _ in range(count):
         yield wish.operation()
 
 
-def run(label: str, seed: int, count: int = 6) -> tuple[int, str, list[str]]:
+def run(label: str, seed: int, count: int = 6, target: str = "x86_64") -> tuple[int, str, list[str]]:
     """(operations made, what differs first, how) of sequence *seed*; empty: nothing.
 
     A sequence ends where the real QEMU crashes: there is nothing to compare with then.
     """
     rng = random.Random(f"hotplug {seed}")
-    words = machine_words(rng)
-    mine, real = Ours(label, words), Theirs(label, words)
+    words = machine_words(rng, target)
+    mine, real = Ours(label, words, target), Theirs(label, words, target)
     done: list[str] = []
     try:
         what, how = differing(mine, real, None)
         if what:
             return 0, f"at start: {what}", [shlex.join(words), *how]
-        for operation in _operations(rng, count):
+        for operation in _operations(rng, count, target):
             done.append(f"{operation['execute']} {json.dumps(operation['arguments'])}")
             what, how = differing(mine, real, operation)
             if what:
@@ -285,9 +301,9 @@ def run(label: str, seed: int, count: int = 6) -> tuple[int, str, list[str]]:
         real.stop()
 
 
-def sequence(label: str, seed: int, count: int = 6) -> list[str]:
+def sequence(label: str, seed: int, count: int = 6, target: str = "x86_64") -> list[str]:
     """What differs first in sequence *seed*; empty: nothing."""
-    _, what, how = run(label, seed, count)
+    _, what, how = run(label, seed, count, target)
     return [what, *how] if what else []
 
 
@@ -295,6 +311,7 @@ def main() -> int:
     """See the module's text."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--qemu-version", choices=LABELS, action="append")
+    parser.add_argument("--target", choices=tuple(CPUS), default="x86_64")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--steps", type=int, default=6)
@@ -302,7 +319,7 @@ def main() -> int:
     arguments = parser.parse_args()
     status = 0
     for label in arguments.qemu_version or LABELS:
-        if (label, "x86_64") not in binaries():
+        if (label, arguments.target) not in binaries():
             print(f"{label}: no QEMU", file=sys.stderr)
             return 3
         kinds: Counter[str] = Counter()
@@ -310,7 +327,7 @@ def main() -> int:
         began = time.monotonic()
         for seed in range(arguments.seed, arguments.seed + arguments.count):
             try:
-                steps, what, how = run(label, seed, arguments.steps)
+                steps, what, how = run(label, seed, arguments.steps, arguments.target)
             except Exception as error:
                 steps, what, how = 0, f"{type(error).__name__}: {error}", []
                 if shown < arguments.show:
@@ -325,7 +342,7 @@ def main() -> int:
                 if shown <= arguments.show:
                     print(f"{label} seed {seed}: {what}", *how[:14], sep="\n    ")
         same = arguments.count - kinds.total()
-        print(f"{label}: {same} of {arguments.count} sequences agree ({made} operations, "
+        print(f"{label} {arguments.target}: {same} of {arguments.count} sequences agree ({made} operations, "
               f"{time.monotonic() - began:.0f} s)", flush=True)  # fmt: skip
         for kind, number in kinds.most_common():
             print(f"   {number} x {kind[:150]}")

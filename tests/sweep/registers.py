@@ -1,10 +1,11 @@
 """Random register writes, the same on our boards and on real QEMUs, with both memory maps compared after each.
 
-    python -m tests.sweep.registers [--qemu-version V] [--seed N] [--count N] [--steps N] [-v]
+    python -m tests.sweep.registers [--target T] [--qemu-version V] [--seed N] [--count N] [--steps N] [-v]
 
-A sequence starts one machine (pc or q35 with some PCI devices), writes configuration space, ports and
-ECAM, resets now and then, and compares `info mtree -o -D` and `info mtree -f -o` after each step, and
-what configuration reads answer. Exit status: 0 all agree, 1 some differ, 3 there is no QEMU.
+A sequence starts one machine (pc or q35 with some PCI devices; virt for other targets than x86_64),
+writes configuration space, ports and ECAM, resets now and then, and compares `info mtree -o -D` and
+`info mtree -f -o` after each step, and what configuration reads answer. Exit status: 0 all agree, 1 some
+differ, 3 there is no QEMU.
 """
 
 from __future__ import annotations
@@ -36,8 +37,10 @@ BEHIND = {
     "pc": ("pci-bridge,id=br{n},chassis_nr={m}", "br{n}"),
     "q35": ("pcie-root-port,id=br{n},chassis={m},slot={m}", "br{n}"),
     "microvm": ("pcie-root-port,id=br{n},chassis={m},slot={m}", "br{n}"),
+    "virt": ("pcie-root-port,id=br{n},chassis={m},slot={m}", "br{n}"),
 }
 FAMILIES = ("pc", "q35", "microvm")
+TARGETS = ("x86_64", "aarch64", "arm", "riscv64")
 SINCE_MICROVM = 1000
 """Sequences from this seed on are of microvm as well."""
 SIZES = (1, 2, 4)
@@ -47,8 +50,10 @@ VIDEO = (
     (0x1D0, 0), (0x1D0, 2), (0x1CF, 1),
 )  # fmt: skip
 """Index and data of VGA registers that show video memory."""
-ECAM = 0xE0000000
-"""Of microvm, which has no ports for configuration space."""
+ECAM = {"microvm": 0xE0000000, "aarch64": 0x4010000000, "arm": 0x3F000000, "riscv64": 0x30000000}
+"""Of machines that have no ports for configuration space."""
+VIRT_WINDOW = {"aarch64": (0x10000000, 0x3EFF0000), "arm": (0x10000000, 0x3EFF0000), "riscv64": (0x40000000, 1 << 31)}
+"""Where memory of PCI is seen."""
 PAM = {"pc": 0x59, "q35": 0x90}
 SPACE_NAMES = {1: "b", 2: "w", 4: "l"}
 
@@ -72,9 +77,13 @@ class Place:
     name: str
 
 
-def machine_words(rng: random.Random, family: str) -> list[str]:
+def machine_words(rng: random.Random, family: str, target: str = "x86_64") -> list[str]:
     """Arguments of a machine with some devices."""
-    machine = "microvm,pcie=on" if family == "microvm" else family
+    machine = {"microvm": "microvm,pcie=on"}.get(family, family)
+    if family == "virt":
+        variants = {"aarch64": ("virt", "virt,gic-version=3", "virt,secure=on", "virt-6.0"),
+                    "arm": ("virt,highmem=off", "virt,highmem=off,gic-version=3")}  # fmt: skip
+        machine = rng.choice(variants.get(target, ("virt", "virt,aia=aplic")))
     words = ["-M", machine, "-nodefaults", "-m", rng.choice(("128M", "1G", "3G", "5G"))]
     for n in range(rng.randrange(4)):
         pattern, bus = BEHIND[family]
@@ -83,7 +92,7 @@ def machine_words(rng: random.Random, family: str) -> list[str]:
             words += ["-device", f"{rng.choice(PLAIN)},bus={bus.format(n=n)},id=in{n}"]
     for n in range(rng.randrange(1, 5)):
         words += ["-device", f"{rng.choice(PLAIN)},id=d{n}"]
-    return words
+    return [*words, "-bios", "none"] if target.startswith("riscv") else words
 
 
 def places(board: Board) -> list[Place]:
@@ -103,13 +112,15 @@ def config_step(place: Place, register: int, value: int, size: int, kind: str = 
     return Step(kind, 1 << 31 | place.bus << 16 | place.devfn << 8 | register, value & (1 << 8 * size) - 1, size)
 
 
-def in_ecam(step: Step) -> int:
-    """Where the register of a configuration access is in ECAM."""
-    return ECAM | (step.address & 0xFFFF00) << 4 | step.address & 0xFF
+def in_ecam(step: Step, base: int) -> int:
+    """Where the register of a configuration access is in the ECAM window at *base*."""
+    return base | (step.address & 0xFFFF00) << 4 | step.address & 0xFF
 
 
-def _address(rng: random.Random) -> int:
-    """An address that some BAR may get."""
+def _address(rng: random.Random, window: tuple[int, int]) -> int:
+    """An address that some BAR may get; *window* is where the machine sees PCI memory."""
+    if window[0] and rng.random() < 0.5:
+        return rng.randrange(*window) & ~0xFFF
     return rng.choice((
         rng.randrange(0x80000000, 0xFFFFFFFF) & ~0xFFF, rng.randrange(0x10000000) << 4, 0xFFFFFFFF, 0, 0xFEC00000,
         rng.randrange(1 << 32), rng.randrange(0xE0000000, 0xF0000000) & ~0xFFFFF, 0xA0000, 0xC0000, 0xFED00000,
@@ -119,6 +130,7 @@ def _address(rng: random.Random) -> int:
 def steps(rng: random.Random, family: str, board: Board, count: int) -> Iterator[Step]:
     """A random sequence."""
     known = places(board)
+    window = VIRT_WINDOW.get(board.target, (0, 0))
     yield from (config_step(place, 0x04, 7, 2) for place in known if rng.random() < 0.5)
     for _ in range(count):
         place = rng.choice(known)
@@ -131,19 +143,19 @@ def steps(rng: random.Random, family: str, board: Board, count: int) -> Iterator
             yield Step("reset")
         elif roll < 0.07:
             yield config_step(place, rng.randrange(0, 256, size), 0, size, "read")
-        elif roll < 0.25 and family != "microvm":
+        elif roll < 0.25 and family in PAM:
             yield from _chipset(rng, family)
         elif roll < 0.40:
             yield config_step(place, 0x04, rng.randrange(8), rng.choice((1, 2)))
         elif roll < 0.70:
             register = rng.choice((0x10, 0x14) if place.bridge else (0x10, 0x14, 0x18, 0x1C, 0x20, 0x24, 0x30))
-            yield config_step(place, register, _address(rng), rng.choice((4, 4, 4, 2, 1)))
+            yield config_step(place, register, _address(rng, window), rng.choice((4, 4, 4, 2, 1)))
         elif roll < 0.86 and place.bridge:
             yield from _bridge(rng, place)
-        elif roll < 0.90:
+        elif roll < 0.90 and family != "virt":
             yield Step("write", 0xB0000000 | place.devfn << 12 | rng.choice((4, 0x10, 0x14, 0x20, 0x9D, 0x40)),
                        rng.getrandbits(8 * size), size)  # fmt: skip
-        elif roll < 0.93:
+        elif roll < 0.93 and family != "virt":
             yield Step("out", rng.choice((0xAF00, 0xCD8, 0x92)), 0, 1)
             for port, value in rng.sample(VIDEO, 3):
                 yield Step("out", port, value, 2)
@@ -204,14 +216,15 @@ class _View(NamedTuple):
 class Ours:
     """Our board."""
 
-    def __init__(self, label: str, words: list[str]) -> None:
-        family = words[1].partition(",")[0]
-        name = {"pc": f"pc-i440fx-{label}", "q35": f"pc-q35-{label}"}.get(family, family)
-        self.ecam = family == "microvm"
-        line = parse([*words, "-display", "none", "-S", "-qmp", "unix:/nonexistent/q,server=on,wait=off"], label)
+    def __init__(self, label: str, words: list[str], target: str = "x86_64") -> None:
+        from qshim.cli.machines import type_named
         from qshim.cli.modelled import firmware
 
-        self.machine = build(line, name, KNOWN[label], "x86_64", firmware=firmware(()), open_image=lambda path: b"")
+        self.ecam = ECAM.get(words[1].partition(",")[0], ECAM.get(target, 0))
+        arguments = [*words, "-display", "none", "-S", "-qmp", "unix:/nonexistent/q,server=on,wait=off"]
+        line = parse(arguments, label, target)
+        name = type_named(line, target, label)
+        self.machine = build(line, name, KNOWN[label], target, firmware=firmware(()), open_image=lambda path: b"")
         self.board = self.machine.board
 
     def do(self, step: Step) -> int | None:
@@ -223,9 +236,9 @@ class Ours:
         elif step.kind == "write":
             write(board.memory_space, step.address, step.value.to_bytes(step.size, "little"))
         elif self.ecam and step.kind == "read":
-            return int.from_bytes(read(board.memory_space, in_ecam(step), step.size)[0], "little")
+            return int.from_bytes(read(board.memory_space, in_ecam(step, self.ecam), step.size)[0], "little")
         elif self.ecam:
-            write(board.memory_space, in_ecam(step), step.value.to_bytes(step.size, "little"))
+            write(board.memory_space, in_ecam(step, self.ecam), step.value.to_bytes(step.size, "little"))
         else:
             write(board.io_space, 0xCF8, (step.address & ~3).to_bytes(4, "little"))
             port = 0xCFC + (step.address & 3)
@@ -245,9 +258,9 @@ class Ours:
 class Theirs:
     """A real QEMU."""
 
-    def __init__(self, label: str, words: list[str]) -> None:
-        self.machine = Machine(binaries()[label, "x86_64"], [*words, "-S", "-accel", "tcg", "-display", "none"])
-        self.ecam = words[1].startswith("microvm")
+    def __init__(self, label: str, words: list[str], target: str = "x86_64") -> None:
+        self.machine = Machine(binaries()[label, target], [*words, "-S", "-accel", "tcg", "-display", "none"])
+        self.ecam = ECAM.get(words[1].partition(",")[0], ECAM.get(target, 0))
 
     def do(self, step: Step) -> int | None:
         say = self.machine.qtest
@@ -258,9 +271,9 @@ class Theirs:
         elif step.kind in ("out", "write"):
             say(f"{step.kind}{SPACE_NAMES[step.size]} {step.address:#x} {step.value:#x}")
         elif self.ecam and step.kind == "read":
-            return int(say(f"read{SPACE_NAMES[step.size]} {in_ecam(step):#x}").split()[1], 16)
+            return int(say(f"read{SPACE_NAMES[step.size]} {in_ecam(step, self.ecam):#x}").split()[1], 16)
         elif self.ecam:
-            say(f"write{SPACE_NAMES[step.size]} {in_ecam(step):#x} {step.value:#x}")
+            say(f"write{SPACE_NAMES[step.size]} {in_ecam(step, self.ecam):#x} {step.value:#x}")
         else:
             say(f"outl 0xcf8 {step.address & ~3:#x}")
             port = 0xCFC + (step.address & 3)
@@ -300,13 +313,13 @@ def differing(ours: Ours, theirs: Theirs) -> list[str]:
     return out
 
 
-def run(label: str, seed: int, count: int) -> tuple[int, int, list[str]]:
+def run(label: str, seed: int, count: int, target: str = "x86_64") -> tuple[int, int, list[str]]:
     """(steps that agree, steps made, what differs first) of sequence *seed*."""
     rng = random.Random(f"registers {seed}")
-    family = rng.choice(FAMILIES if seed >= SINCE_MICROVM else FAMILIES[:2])
-    words = machine_words(rng, family)
-    ours = Ours(label, words)
-    theirs = Theirs(label, words)
+    family = rng.choice(FAMILIES if seed >= SINCE_MICROVM else FAMILIES[:2]) if target == "x86_64" else "virt"
+    words = machine_words(rng, family, target)
+    ours = Ours(label, words, target)
+    theirs = Theirs(label, words, target)
     try:
         found = differing(ours, theirs)
         if found:
@@ -326,14 +339,15 @@ def run(label: str, seed: int, count: int) -> tuple[int, int, list[str]]:
         theirs.stop()
 
 
-def sequence(label: str, seed: int, count: int = 40) -> list[str]:
+def sequence(label: str, seed: int, count: int = 40, target: str = "x86_64") -> list[str]:
     """What differs first in sequence *seed*; empty: nothing."""
-    return run(label, seed, count)[2]
+    return run(label, seed, count, target)[2]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--qemu-version", choices=LABELS, action="append")
+    parser.add_argument("--target", choices=TARGETS, default="x86_64")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--steps", type=int, default=40)
@@ -341,13 +355,13 @@ def main() -> int:
     arguments = parser.parse_args()
     status = 0
     for label in arguments.qemu_version or LABELS:
-        if (label, "x86_64") not in binaries():
+        if (label, arguments.target) not in binaries():
             print(f"{label}: no QEMU", file=sys.stderr)
             return 3
         good = agreed = made = 0
         for seed in range(arguments.seed, arguments.seed + arguments.count):
             try:
-                same, steps_made, found = run(label, seed, arguments.steps)
+                same, steps_made, found = run(label, seed, arguments.steps, arguments.target)
             except Refusal as error:
                 print(f"{label} seed {seed}: QEMU refuses: {str(error)[-200:]}")
                 continue
@@ -356,7 +370,8 @@ def main() -> int:
                 status = 1
                 if arguments.verbose:
                     print(f"{label} seed {seed}:", *found[:30], sep="\n    ")
-        print(f"{label}: {good} of {arguments.count} sequences agree, {agreed} of {made} steps", flush=True)
+        shares = f"{good} of {arguments.count} sequences agree, {agreed} of {made} steps"
+        print(f"{label} {arguments.target}: {shares}", flush=True)
     return status
 
 

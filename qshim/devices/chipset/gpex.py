@@ -24,6 +24,8 @@ class GpexHost(CatalogueDevice):
     ecam: MemoryRegion
     window: MemoryRegion
     ports: MemoryRegion
+    maps_bars_at_0 = False
+    """The virt boards set it."""
 
     def __init__(
         self, board: Board, layout: Layout, *, device_id: str | None, properties: Mapping[str, str] | None
@@ -53,6 +55,7 @@ class GpexHost(CatalogueDevice):
         bus = PciBus(board, "PCIE", memory, ports)
         self.add_bus("pcie.0", bus)
         board.pci_buses.append(bus)
+        board.maps_bars_at_0 = self.maps_bars_at_0
         self.ecam.ops = ecam_ops(bus)
         layout = self.layout
         layout.buses = []

@@ -51,20 +51,25 @@ class Bar:
         """Bytes of the register."""
         return 8 if self.is_64 else 4
 
-    def wanted(self, config: bytearray) -> int | None:
-        """The address that registers of configuration space ask for, None: it is to be unmapped."""
+    def wanted(self, config: bytearray, *, allow_0: bool) -> int | None:
+        """The address that registers of configuration space ask for, None: it is to be unmapped.
+
+        :param allow_0: the machine maps BARs at address 0, too.
+        """
         command = config[4]
         value = int.from_bytes(config[self.offset : self.offset + self.width], "little")
         address = value & ~(self.size - 1)
         last = address + self.size - 1
         if self.is_io:
             last &= 0xFFFFFFFF
-            if not command & 1 or last <= address or address == 0 or last >= 0xFFFFFFFF:
+            if not command & 1 or last <= address or (address == 0 and not allow_0) or last >= 0xFFFFFFFF:
                 return None
             return address
         last &= U64_MAX
         if not command & 2 or (self.index == ROM_SLOT and not value & ROM_ENABLE):
             return None
-        if last <= address or address == 0 or last == U64_MAX or (not self.is_64 and last >= 0xFFFFFFFF):
+        if last <= address or (address == 0 and not allow_0) or last == U64_MAX:
+            return None
+        if not self.is_64 and last >= 0xFFFFFFFF:
             return None
         return address

@@ -34,6 +34,13 @@ class _Windows:
     vga_shown: bool
 
 
+CAP_EXPRESS, SLOT_CONTROL = 0x10, 0x18
+SLOT_IMPLEMENTED = 1
+"""In the high byte of the flags of the PCI Express capability."""
+SLOT_EMPTY = 0x7C0
+"""Slot control without a card: both lamps are off, and so is power."""
+
+
 class PciBridge(PciFunction):
     """A PCI bridge or PCI Express port; its bus is `secondary`."""
 
@@ -182,6 +189,19 @@ class PciBridge(PciFunction):
         super().reset()
         for start, end in ((PRIMARY_BUS, 0x1E), (MEMORY_BASE, 0x34), (BRIDGE_CONTROL, BRIDGE_CONTROL + 2)):
             self.config[start:end] = self.initial[start:end]
+        self._look_into_slot()
+
+    def machine_done(self) -> None:
+        """The first reset comes when everything is plugged in."""
+        super().machine_done()
+        self._look_into_slot()
+
+    def _look_into_slot(self) -> None:
+        """A PCI Express slot has power when there is a card in it at reset."""
+        at = self.capability(CAP_EXPRESS)
+        if at and self.config[at + 3] & SLOT_IMPLEMENTED:
+            control = self.board.quirks.pcie_slot_with_card if self.secondary.slots else SLOT_EMPTY
+            self.config[at + SLOT_CONTROL : at + SLOT_CONTROL + 2] = control.to_bytes(2, "little")
 
     def unrealize(self) -> None:
         """Take windows and bus away."""

@@ -220,7 +220,7 @@ class PciFunction(Device):
         with self.board.topology.transaction():
             for index in sorted(self.bars):
                 bar = self.bars[index]
-                address = None if asleep else bar.wanted(self.config)
+                address = None if asleep else bar.wanted(self.config, allow_0=self.board.maps_bars_at_0)
                 if address == bar.address:
                     continue
                 self._unmap(bar)
