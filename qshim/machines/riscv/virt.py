@@ -149,6 +149,7 @@ class RiscvVirt(Machine):
         board, system = self.board, self.board.system
         base, size = at.high_window(self.ram_size, wide=self.wide)
         host = GpexHost.recorded_on(board, machine="virt")
+        host.maps_bars_at_0 = True
         where = {"base": f"{base} (0x{base:x})", "size": f"{size} ({size // GIB} GiB)"}
         host.layout.lines = tuple(
             f"{name} = {where[name[-4:]]}" if (name := line.partition(" ")[0]).startswith("x-above-4g-mmio-") else line
