@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Deleted", "HotPlug", "fixed_types"]
 
 _SHPC = ("pci-bridge", "pcie-pci-bridge", "pci-bridge-seat")
-_ON_MACHINE = ("pc-dimm", "nvdimm")
-"""Types without a bus that a board plugs itself."""
 _FIXED = ("i440FX", "PIIX3", "PIIX4_PM", "piix4-isa", "mch", "ICH9-LPC", "AMDVI-PCI")
 
 
@@ -85,14 +83,8 @@ class HotPlug:
             raise DeviceError(f"Device '{driver}' does not support hotplugging")
         if bus is not None and not self.takes(bus):
             raise DeviceError(f"Bus '{bus.name}' does not support hotplugging")
-        if bus is None and not self._plugs_itself(driver):
+        if bus is None and not machine.plugs_itself(driver):
             raise DeviceError(f"Device '{driver}' can not be hotplugged on this machine")
-
-    def _plugs_itself(self, driver: str) -> bool:
-        family = self.machine.family
-        if driver.endswith(f"-{self.machine.request.target}-cpu"):
-            return family in ("pc", "q35", "isapc", "microvm")
-        return driver in _ON_MACHINE and family in ("pc", "q35", "isapc")
 
     def takes(self, bus: Bus) -> bool:
         """Whether devices on *bus* may come and go."""

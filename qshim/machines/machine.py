@@ -444,6 +444,10 @@ class Machine:
         """ACPI serves hot-plug behind bridges, not the bridges themselves."""
         return False
 
+    def plugs_itself(self, driver: str) -> bool:
+        """Whether the board is the hot-plug controller of devices of type *driver*, which need no bus."""
+        return self.adds_memory and driver in ("pc-dimm", "nvdimm")
+
     def check_added(self, device: Device) -> None:
         """What the board looks at before a device that a user adds is plugged in.
 

@@ -57,6 +57,10 @@ class X86Machine(Machine):
             self.board.plug(cpu)
             self.cpus.append(cpu)
 
+    def plugs_itself(self, driver: str) -> bool:
+        """CPUs, too."""
+        return driver.endswith(f"-{self.request.target}-cpu") or super().plugs_itself(driver)
+
     def hot_cpu(self, driver: str, name: str | None, properties: Mapping[str, str]) -> Device:
         """The CPU *driver* at the place that *properties* say."""
         return hot_cpu(self, driver, name, properties)
