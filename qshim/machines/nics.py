@@ -64,10 +64,15 @@ def make_nics(machine: Machine, bus: Bus) -> None:
 
 
 def check_peers(machine: Machine) -> None:
-    """Warn of network cards that nobody connected."""
+    """Warn of network cards that nobody connected, unless networks were left to the machine."""
+    if not machine.plan.nets and not machine.request.line.nodefaults:
+        return
     numbers: dict[str, int] = {}
     for device in machine.board.devices:
         if device.type_name not in nic_types(machine.quirks.label, machine.request.target):
+            continue
+        if device.bus is not None and device.bus.device is not None and device.parent is device.bus.device:
+            # a part of a card that counts already
             continue
         number = numbers.get(device.type_name, 0)
         numbers[device.type_name] = number + 1
