@@ -142,7 +142,7 @@ def board_from_argv(argv: Sequence[str], version: str, target: str) -> Vm | None
     from qshim.argv import Answered, OptionError, parse
     from qshim.cli import machines, modelled
 
-    if target not in ("x86_64", "i386"):
+    if target not in machines.TARGETS:
         return None
     try:
         line = parse((*argv, "-S"), version, target, lambda path: Path(path).read_text(encoding="utf-8"))

@@ -30,18 +30,24 @@ def nics_of(machine: Machine) -> list[Nic]:
     """The cards, in order; the board's own where none was named."""
     from qshim.argv.opts import members
 
-    nics = []
+    nics: list[Nic] = []
+    hub_ports = 0
     for option, value in machine.plan.nets:
         values = members(value, "type").values
+        port = hub_ports
+        hub_ports += option == "net"
         if option == "netdev" or (option == "net" and values.get("type") != "nic"):
             continue
         if option == "nic" and values.get("type") == "none":
             continue
+        # the backend of -nic has a number at random for a name
+        properties = {"netdev": f"#net{len(nics)}00" if option == "nic" else f"hub0port{port}"}
         # what -nic leaves out is 0, what -net leaves out is not set
         vectors = values.get("vectors", "0" if option == "nic" else None)
         model = values.get("model", machine.default_nic)
-        has_vectors = vectors is not None and model.startswith("virtio")
-        nics.append(Nic(model, {"vectors": vectors} if vectors is not None and has_vectors else {}))
+        if vectors is not None and model.startswith("virtio"):
+            properties["vectors"] = vectors
+        nics.append(Nic(model, properties))
     if machine.default_nic and not machine.plan.nets and not machine.request.line.nodefaults:
         nics.append(Nic(machine.default_nic, {"netdev": "hub0port0"}))
     return nics

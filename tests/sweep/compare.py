@@ -22,6 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from qshim.argv import Answered, OptionError, parse
@@ -259,6 +260,13 @@ def run(
     return tally
 
 
+def keep(path: Path, target: str, label: str, told: dict[str, int]) -> None:
+    """Write into the file at *path* what a sweep of *target* found (tests/tools/support_matrix.py shows it)."""
+    known = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    known.setdefault(target, {})[label] = told
+    path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", "utf-8")
+
+
 def main(generators: dict[str, Generate], text: str, argv: Sequence[str] | None = None) -> int:
     """Compare random command lines of the targets that have *generators*; *text* is the script's own.
 
@@ -271,6 +279,7 @@ def main(generators: dict[str, Generate], text: str, argv: Sequence[str] | None 
     parser.add_argument("--show", type=int, default=3)
     parser.add_argument("--more", action="store_true")
     parser.add_argument("--target", action="append", choices=tuple(generators))
+    parser.add_argument("--keep", type=Path, help="a JSON file that is told how many lines were the same")
     words = list(sys.argv[1:] if argv is None else argv)
     at = words.index("--") if "--" in words else len(words)
     rest = words[at + 1 :]
@@ -290,5 +299,8 @@ def main(generators: dict[str, Generate], text: str, argv: Sequence[str] | None 
                 tally = run(label, binary, lines, MORE if known.more else (), known.show, target)
                 compared += tally["lines"]
                 failed += tally["lines"] - tally["same"]
+                if known.keep is not None:
+                    told = {"seed": known.seed, "lines": tally["lines"], "same": tally["same"]}
+                    keep(known.keep, target, label, told)
     # nothing compared is not the same as nothing different
     return 3 if not compared else int(failed > 0)
