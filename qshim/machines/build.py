@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from qshim.argv import CommandLine, OptionError
 from qshim.argv.dialect import option_help
@@ -78,7 +79,7 @@ def build(
         row.split(None, 1)[0] == name and "(deprecated)" in row for row in help_text.splitlines()[1:] if row.split()
     )
     plan = machine_plan(line)
-    check_supported(plan, unreadable)
+    check_supported(plan, unreadable, made.boot_files)
     request = Request(
         line, plan, quirks, target, name, firmware, open_image, may_write,
         deprecated=deprecated,
@@ -99,18 +100,24 @@ _CHANGES = {
 }  # fmt: skip
 
 
-def check_supported(plan: MachinePlan, unreadable: Callable[[str], str | None]) -> None:
+def check_supported(
+    plan: MachinePlan, unreadable: Callable[[str], str | None], boot_files: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """What would change the machine and is not modelled; *unreadable* says why a file cannot be opened.
+
+    *boot_files*: options whose files change nothing that is shown.
 
     :raises OptionError: somebody asks for it.
     """
-    if plan.kernel is not None:
+    if plan.kernel is None and any(option == "initrd" for option, _ in plan.others):
+        raise OptionError("-initrd only allowed with -kernel option")
+    if plan.kernel is not None and "kernel" not in boot_files:
         reason = unreadable(plan.kernel)
         if reason is not None:
             raise OptionError(f"qemu: could not open kernel file '{plan.kernel}': {reason}")
         raise OptionError(f"-kernel {plan.kernel}: {_CHANGES['kernel']}")
     for option, value in plan.others:
-        if option in _CHANGES:
+        if option in _CHANGES and option not in boot_files:
             raise OptionError(f"-{option} {value}: {_CHANGES[option]}")
     for drive in plan.drives:
         path = drive.values.get("file")

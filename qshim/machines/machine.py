@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from qshim.argv import CommandLine, OptionError
 from qshim.argv.plan import MachinePlan, NumaPlan
@@ -166,6 +167,7 @@ class Machine:
             for device in self.plan.devices:
                 add_device(self, device)
             self.board.machine_done()
+            self.check_boot_files()
             self.acpi_blocks()
         check_globals(self)
         check_peers(self)
@@ -447,6 +449,23 @@ class Machine:
     def plugs_itself(self, driver: str) -> bool:
         """Whether the board is the hot-plug controller of devices of type *driver*, which need no bus."""
         return self.adds_memory and driver in ("pc-dimm", "nvdimm")
+
+    boot_files: Mapping[str, str] = MappingProxyType({})
+    """Options that name what is loaded into RAM at reset -> what QEMU says of a file that it cannot load."""
+
+    def check_boot_files(self) -> None:
+        """Whether there is what would be loaded; qshim runs no guest and leaves RAM as it is.
+
+        :raises MachineError: a file cannot be read.
+        """
+        named = [("kernel", self.plan.kernel), *self.plan.others]
+        for option, text in self.boot_files.items():
+            for name, path in named:
+                if name == option and path is not None:
+                    try:
+                        self.request.open_image(path)
+                    except OSError:
+                        raise MachineError(text.format(path)) from None
 
     def check_added(self, device: Device) -> None:
         """What the board looks at before a device that a user adds is plugged in.

@@ -16,6 +16,8 @@ __all__ = ["ArmCpuModel", "arm_cpu"]
 DEFAULT = "cortex-a15"
 _WIDE = {"cortex-a57": 44, "cortex-a72": 44, "neoverse-n1": 48, "neoverse-v1": 48, "neoverse-n2": 48}
 """Bits of physical addresses, where they are not 40."""
+_TAGGED = ("cortex-a710", "neoverse-n2")
+"""Models with memory tagging besides max."""
 _OFF = ("off", "no", "false", "n")
 _SMALL = ("cortex-a7", "cortex-a15")
 _OLD = ("cortex-a7", "cortex-a15", "cortex-a35", "cortex-a53", "cortex-a55", "cortex-a57", "cortex-a72", "cortex-a76",
@@ -37,6 +39,8 @@ class ArmCpuModel:
     """It starts in AArch64."""
     tags: bool
     """It has memory tagging."""
+    nmi: bool
+    """It has interrupts that cannot be masked."""
 
 
 def arm_cpu(text: str | None, target: str, label: str, types: QomTypes | None) -> ArmCpuModel:
@@ -64,7 +68,8 @@ def arm_cpu(text: str | None, target: str, label: str, types: QomTypes | None) -
     bits = _WIDE.get(name, 40)
     if name == "max" and given.get("aarch64") not in _OFF:
         bits = 52 if target == "aarch64" else quirks.arm_max_bits
-    return ArmCpuModel(name, type_name, bits, is_64, name == "max" and target == "aarch64")
+    newest = name == "max" and target == "aarch64"
+    return ArmCpuModel(name, type_name, bits, is_64, tags=newest or name in _TAGGED, nmi=newest)
 
 
 def _check_features(

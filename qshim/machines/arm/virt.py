@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from types import MappingProxyType
 
 from qshim.devices.arm.cpu import ArmCpu
 from qshim.devices.catalogue import CatalogueDevice, CatalogueFunction
@@ -48,6 +49,10 @@ class ArmVirt(Machine):
     adds_memory = True
     default_nic = "virtio-net-pci"
     rsdp_size = 36
+    boot_files = MappingProxyType({
+        "dtb": "Couldn't open dtb file {}", "kernel": "could not load kernel '{}'",
+        "initrd": "could not load initrd '{}'",
+    })  # fmt: skip
 
     compat: Compat
     cpu: ArmCpuModel
@@ -304,7 +309,7 @@ class ArmVirt(Machine):
 
         properties = {
             "revision": str(choice.version), "has-security-extensions": self._text(self.secure),
-            "has-nmi": self._text(self.cpu.tags), "has-lpi": self._text(self.compat.emulated_its),
+            "has-nmi": self._text(self.cpu.nmi), "has-lpi": self._text(self.compat.emulated_its),
         }  # fmt: skip
         gic = place(
             self.board, "arm-gicv3", {"gicv3_dist": at.GIC_DIST}, machine="virt,gic-version=3",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from qshim.devices.catalogue import CatalogueDevice
 from qshim.devices.chipset.gpex import GpexHost
@@ -37,6 +38,10 @@ class RiscvVirt(Machine):
     most_cpus = at.MOST_HARTS
     default_nic = ""
     rsdp_size = 36
+    boot_files = MappingProxyType({
+        "dtb": "load_device_tree() failed", "kernel": "could not load kernel '{}'",
+        "initrd": "could not load ramdisk '{}'",
+    })  # fmt: skip
 
     def __init__(self, request: Request) -> None:
         super().__init__(request)
