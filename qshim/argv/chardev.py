@@ -11,10 +11,10 @@ from qshim.argv.opts import IDENTIFIER_HINT, identifier, members, on_off, size
 
 __all__ = ["KINDS", "Chardev", "SocketAddress", "parse_chardev", "parse_short"]
 
-KINDS = ("socket", "stdio", "file", "pipe", "null", "pty", "ringbuf", "vc")
+KINDS = ("socket", "udp", "stdio", "file", "pipe", "null", "pty", "ringbuf", "vc")
 """What qshim has; `memory` is QEMU's second name for ringbuf."""
 
-_FOREIGN = ("udp", "serial", "parallel", "msmouse", "wctablet", "testdev", "qemu-vdagent", "mux", "hub", "dbus",
+_FOREIGN = ("serial", "parallel", "msmouse", "wctablet", "testdev", "qemu-vdagent", "mux", "hub", "dbus",
             "spicevmc", "spiceport", "braille", "tty", "parport")  # fmt: skip
 _KEYS = frozenset(
     [
@@ -78,6 +78,9 @@ class SocketAddress(NamedTuple):
     wait: bool = True
     """Start-up waits for the first client (QEMU's default)."""
     telnet: bool = False
+    websocket: bool = False
+    credentials: str | None = None
+    """Id of the TLS credentials; None: no TLS."""
     reconnect: float = 0
     """Seconds until a client connects again; 0: never."""
 
@@ -89,7 +92,8 @@ class SocketAddress(NamedTuple):
         if self.path is not None:
             return f"unix:{self.path}{server}"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'telnet' if self.telnet else 'tcp'}:{host}:{self.port}{server}"
+        kind = "telnet" if self.telnet else "websocket" if self.websocket else "tcp"
+        return f"{kind}:{host}:{self.port}{server}"
 
 
 class Chardev(NamedTuple):
@@ -101,6 +105,10 @@ class Chardev(NamedTuple):
     option: str
     """The option as it was typed; stands in front of error texts."""
     address: SocketAddress | None = None
+    remote: tuple[str, int] = ("", 0)
+    """udp: host and port that everything goes to."""
+    local: tuple[str, int] = ("", 0)
+    """udp: where it comes from; an empty host is any, port 0 any free one."""
     path: str = ""
     """file and pipe"""
     input_path: str | None = None
@@ -159,16 +167,20 @@ def parse_short(option: str, text: str, label: str, dialect: Dialect) -> Chardev
         values = {"backend": kind, "path": rest}
     elif kind == "unix" and colon:
         values = {"backend": "socket", **members(rest, "path").values}
-    elif kind in ("tcp", "telnet") and colon:
+    elif kind == "udp" and colon:
+        values = _short_udp(rest)
+        if not values:
+            raise fail()
+    elif kind in ("tcp", "telnet", "websocket") and colon:
         place, comma, behind = rest.partition(",")
         host, colon, port = place.rpartition(":")
         if not colon or not port:
             raise fail()
         values = {"backend": "socket", "host": host.strip("[]"), "port": port}
         values |= members(behind).values if comma else {}
-        if kind == "telnet":
-            values["telnet"] = "on"
-    elif name in _FOREIGN or (kind in ("udp", "websocket", "tn3270") and colon) or name.startswith(("/dev/", "COM")):
+        if kind in ("telnet", "websocket"):
+            values[kind] = "on"
+    elif name in _FOREIGN or (kind == "tn3270" and colon) or name.startswith(("/dev/", "COM")):
         raise OptionError(f"{where}: {_not_ours(name)}")
     else:
         raise fail(f"'{name}' is not a valid char driver")
@@ -180,6 +192,21 @@ def parse_short(option: str, text: str, label: str, dialect: Dialect) -> Chardev
         if name == "stdio":
             values["signal"] = "off"
     return _backend(where, values | {"id": label}, lambda desc: OptionError(f"{where}: {desc}"))
+
+
+def _short_udp(text: str) -> dict[str, str]:
+    """The members of `[HOST]:PORT[@[LOCALADDR]:LOCALPORT]`; none where it does not read so."""
+    remote, at, local = text.partition("@")
+    host, colon, port = remote.rpartition(":")
+    if not colon or not port:
+        return {}
+    values = {"backend": "udp", "host": host, "port": port}
+    if at:
+        host, colon, port = local.rpartition(":")
+        if not colon:
+            return {}
+        values |= {"localaddr": host, "localport": port}
+    return {key: value for key, value in values.items() if value}
 
 
 def _not_ours(name: str) -> str:
@@ -197,6 +224,8 @@ def _backend(option: str, values: dict[str, str], fail: _Fail) -> Chardev:
         return device._replace(signals=on_off(values, "signal", True, fail))
     if kind == "socket":
         return device._replace(address=_socket(values, fail))
+    if kind == "udp":
+        return _udp(device, values, fail)
     if kind in ("file", "pipe"):
         if not values.get("path"):
             raise fail(f"chardev: {kind}: no {'filename' if kind == 'file' else 'device path'} given")
@@ -210,13 +239,33 @@ def _backend(option: str, values: dict[str, str], fail: _Fail) -> Chardev:
     return device
 
 
+def _udp(device: Chardev, values: dict[str, str], fail: _Fail) -> Chardev:
+    host, port = values.get("host") or "localhost", values.get("port", "")
+    if not port:
+        raise fail("chardev: udp: remote port not specified")
+    if not port.isdecimal():
+        raise fail(f"address resolution failed for {host}:{port}: Servname not supported for ai_socktype")
+    here, own = values.get("localaddr", ""), values.get("localport") or "0"
+    if not own.isdecimal():
+        raise fail(f"address resolution failed for {here}:{own}: Servname not supported for ai_socktype")
+    return device._replace(remote=(host, int(port) & 0xFFFF), local=(here, int(own) & 0xFFFF))
+
+
 def _socket(values: dict[str, str], fail: _Fail) -> SocketAddress:
     server = on_off(values, "server", False, fail)
-    for unserved in ("websocket", "tn3270"):
-        if on_off(values, unserved, False, fail):
-            raise fail(f"qshim does not speak {unserved}")
-    if values.get("tls-creds"):
-        raise fail("qshim does not speak TLS")
+    if on_off(values, "tn3270", False, fail):
+        raise fail("qshim does not speak tn3270")
+    websocket = on_off(values, "websocket", False, fail)
+    if websocket and not server:
+        raise fail("Websocket client is not implemented")
+    credentials = values.get("tls-creds")
+    if values.get("tls-authz"):
+        raise fail(
+            "'tls_authz' option requires 'tls_creds' option" if credentials is None
+            else "qshim does not look at who a TLS client is (tls-authz)"
+        )  # fmt: skip
+    if credentials is not None and not server:
+        raise fail("qshim speaks TLS as a server only")
     if on_off(values, "abstract", False, fail):
         raise fail("qshim does not use abstract sockets")
     wait = on_off(values, "wait", server, fail)
@@ -229,7 +278,8 @@ def _socket(values: dict[str, str], fail: _Fail) -> SocketAddress:
     reconnect = int(number) / (1000 if again == "reconnect-ms" else 1)
     if reconnect and server:
         raise fail(f"'{again}' option is incompatible with socket in server listen mode")
-    base = SocketAddress(server=server, wait=wait, telnet=on_off(values, "telnet", False, fail), reconnect=reconnect)
+    base = SocketAddress(server=server, wait=wait, telnet=on_off(values, "telnet", False, fail),
+                         websocket=websocket, credentials=credentials, reconnect=reconnect)  # fmt: skip
     if "path" in values:
         path = values["path"]
         if len(path.encode()) >= _MAX_PATH:

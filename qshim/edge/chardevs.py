@@ -12,13 +12,20 @@ import os
 import select
 import socket
 import tty
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qshim.argv import Chardev, OptionError, SocketAddress
 from qshim.edge.stream import Receiver, Stream
+from qshim.errors import QshimError
 from qshim.vm import Ring
+
+if TYPE_CHECKING:
+    from qshim.argv.plan import ObjectPlan
+    from qshim.edge.layers import Layer, Opening
+    from qshim.monitor.websocket import Step
 
 __all__ = ["Backend", "Policy", "backend"]
 
@@ -36,6 +43,8 @@ class Policy(NamedTuple):
     """What would allow it."""
     owner_only: bool = True
     """A unix socket is for its owner alone; otherwise the umask decides, as in QEMU."""
+    objects: Mapping[str, ObjectPlan] = MappingProxyType({})
+    """What -object describes, by id: TLS credentials are among it."""
 
 
 class _Nobody:
@@ -234,6 +243,34 @@ class _Pty(Backend):
             self._master = -1
 
 
+class _Udp(Backend):
+    """Datagrams from and to one address. It never opens, as in QEMU: a QMP monitor on it stays silent."""
+
+    def open(self) -> None:
+        device = self.device
+        for host in (device.remote[0], device.local[0]):
+            if host and host not in _LOOPBACK and not self.policy.allow_remote:
+                raise self._fail(f"qshim uses UDP on loopback only, not on '{host}'; {self.policy.remote_hint}")
+        local = device.local if device.local[0] or self.policy.allow_remote else ("127.0.0.1", device.local[1])
+        found = socket.getaddrinfo(*device.remote, family=socket.AF_INET, type=socket.SOCK_DGRAM)
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            sock.bind(local)
+            sock.connect(found[0][4])
+        except OSError as error:
+            sock.close()
+            raise self._fail(f"Failed to bind socket: {error.strerror}") from None
+        self._connect(lambda receiver: _Datagrams(receiver, sock=sock, ends=False))
+
+
+class _Datagrams(Stream):
+    """Nobody listening at the other end is no reason to stop, and nothing is too much for the peer."""
+
+    def write(self, data: bytes) -> None:
+        with suppress(OSError):
+            self._put(data)
+
+
 class _Socket(Backend):
     def __init__(self, device: Chardev, policy: Policy) -> None:
         super().__init__(device, policy)
@@ -247,6 +284,14 @@ class _Socket(Backend):
         self._peer = ""
         self._there = False
         self._closed = False
+        self._opening: Opening | None = None
+        self._tls: Callable[[], Layer] | None = None
+
+    def _hang_up(self) -> None:
+        super()._hang_up()
+        if self._opening is not None:
+            self._opening.abort()
+            self._opening = None
 
     @property
     def filename(self) -> str:
@@ -271,6 +316,31 @@ class _Socket(Backend):
             raise self._fail(f"File descriptor '{fd}' is not a socket") from None
 
     def _connected_to(self, sock: socket.socket) -> None:
+        """A client is there; it may have to shake hands first."""
+        if not self.address.websocket and self.address.credentials is None:
+            self._opened(sock, lambda receiver: Stream(receiver, sock=sock))
+            return
+        # hardly any machine has them, and a greeting waits for what is imported
+        from qshim.edge.layers import LayeredStream, Opening, Stack, websocket
+
+        layers: list[Layer] = []
+        if self._tls is not None:
+            layers.append(self._tls())
+        if self.address.websocket:
+            layers.append(websocket())
+        stack = Stack(layers)
+
+        def done(opened: bool, step: Step) -> None:
+            self._opening = None
+            if opened:
+                self._opened(sock, lambda receiver: LayeredStream(receiver, sock, stack, step.data))
+            else:
+                sock.close()
+                self.released()
+
+        self._opening = Opening(sock, stack, done)
+
+    def _opened(self, sock: socket.socket, make: Callable[[Receiver], Stream]) -> None:
         if sock.family != socket.AF_UNIX:
             with suppress(OSError):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -278,12 +348,19 @@ class _Socket(Backend):
                 self._peer = f" <-> {host}:{port}"
         self._there = True
         _log.info("client on %s", self.address)
-        self._connect(lambda receiver: Stream(receiver, sock=sock))
+        self._connect(make)
 
 
 class _Listening(_Socket):
     def open(self) -> None:
         self._check_reach()
+        if self.address.credentials is not None:
+            from qshim.edge.tls import server_layer
+
+            try:
+                self._tls = server_layer(self.address.credentials, self.policy.objects)
+            except QshimError as error:
+                raise self._fail(str(error)) from None
         address = self.address
         try:
             if address.fd is not None:
@@ -448,5 +525,6 @@ def backend(device: Chardev, policy: Policy) -> Backend:
     """The character device that *device* describes, not open yet."""
     if device.address is not None:
         return (_Listening if device.address.server else _Connecting)(device, policy)
-    kinds = {"stdio": _Terminal, "file": _File, "pipe": _Pipe, "pty": _Pty, "ringbuf": _RingBuffer}
+    kinds = {"stdio": _Terminal, "file": _File, "pipe": _Pipe, "pty": _Pty, "ringbuf": _RingBuffer,
+             "udp": _Udp}  # fmt: skip
     return kinds.get(device.kind, Backend)(device, policy)

@@ -70,6 +70,11 @@ class Connection:
             return
         if self._telnet is not None:
             self._stream.write(OFFER)
+        if self._device.device.kind == "udp" and not self._server.vm.quirks.udp_opens:
+            # a device that never opens: QMP waits for that, the human monitor reads without a prompt
+            if not isinstance(self.session, QmpSession):
+                self._stream.start()
+            return
         self.session.start()
         self._stream.start()
 
@@ -128,8 +133,9 @@ class _Place(Protocol):
 class _Seat:
     """A monitor: what it is, and what it keeps from client to client."""
 
-    def __init__(self, monitor: Monitor, *, oob: bool) -> None:
+    def __init__(self, monitor: Monitor, *, oob: bool, opens: bool = True) -> None:
         self.monitor = monitor
+        self.opens = opens
         self.control = QmpMonitor(oob=oob) if monitor.control else None
         self.human: HumanMonitor | None = None
         if not monitor.control:
@@ -149,7 +155,7 @@ class _Seat:
         # most machines have no human monitor, and a greeting waits for what is imported
         from qshim.monitor.hmp.session import HmpSession
 
-        return HmpSession(vm, send, monitor=self.human)
+        return HmpSession(vm, send, monitor=self.human, opens=self.opens)
 
 
 class _MuxedControl(SilentPort):
@@ -236,7 +242,7 @@ class Server:
         self.first_greeted = asyncio.Event()
         self._ended = asyncio.Event()
         self._all_gone = asyncio.Event()
-        self._policy = policy or Policy()
+        self._policy = _with_objects(policy or Policy(), line)
         self.backends = [backend(_own(device), self._policy) for device in line.chardevs]
         self._used = {monitor.chardev: "qmp" if monitor.control else "hmp" for monitor in line.monitors}
         by_id = dict(zip((device.id for device in line.chardevs), self.backends, strict=True))
@@ -245,7 +251,8 @@ class Server:
             by_id[label].connected = partial(self._connected, shared)
         for monitor in line.monitors:
             # the others cannot be moved to a thread of their own (monitor.md 1.2)
-            seat = _Seat(monitor, oob=by_id[monitor.chardev].device.kind not in ("null", "ringbuf", "vc"))
+            kind = by_id[monitor.chardev].device.kind
+            seat = _Seat(monitor, oob=kind not in ("null", "ringbuf", "vc"), opens=kind != "udp" or vm.quirks.udp_opens)
             if monitor.chardev in self._shared:
                 mux = self._shared[monitor.chardev].mux
                 mux.attach(seat.user(vm, mux.write))
@@ -379,6 +386,16 @@ class Server:
             label = each.device.id.removesuffix(_BASE) if each.device.mux else each.device.id
             found[label] = name.partition(":")[2] or name
         return found
+
+
+def _with_objects(policy: Policy, line: CommandLine) -> Policy:
+    """*policy* with the objects of *line*, where a device may want credentials of them."""
+    wanted = any(each.address is not None and each.address.credentials is not None for each in line.chardevs)
+    if not wanted and not any("tls-creds-" in text for text in line.layout):
+        return policy
+    from qshim.argv.plan import machine_plan
+
+    return policy._replace(objects={each.id: each for each in machine_plan(line).objects})
 
 
 def _own(device: Device) -> Device:

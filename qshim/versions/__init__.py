@@ -214,6 +214,8 @@ class Quirks(NamedTuple):
     """All buses of the kind are full (other words in 11.1; seen)."""
     unaligned_ports_are_rejected: bool = False
     """An unassigned port reads as 0 where an access of more than a byte is not aligned (11.1; seen)."""
+    udp_opens: bool = False
+    """A udp character device opens like any other: a monitor on it greets, and QMP answers (11.1; seen)."""
     trace_events_of_cpus: bool = False
     """Trace events may belong to a CPU (gone in 10.0; seen)."""
     resets_raise_timer: bool = False
@@ -299,6 +301,7 @@ V11_1 = V10_0._replace(
     label="11.1",
     b64write_takes_told_length=False,
     q35_interrupt_order=("ioapic", "pic0", "pic1"),
+    udp_opens=True,
     no_win_dump="x86-64 Windows guest dump not built-in",
     no_cpu_unplug="",
     device_id_text="Invalid qdev ID '{}'",

@@ -50,8 +50,8 @@ def test_the_human_monitor_has_few_commands_until_then(tmp_path: Path) -> None:
 def test_a_recorded_machine_waits_too(tmp_path: Path) -> None:
     code = "import sys; from qshim.cli.system import aarch64; sys.exit(aarch64())"
     words = ("-M", "raspi3b", "--preconfig", "-S", "-display", "none", "-qmp", "stdio")
-    text = '{"execute": "qmp_capabilities"}{"execute": "stop"}{"execute": "x-exit-preconfig"}{"execute": "query-status"}'
-    text += '{"execute": "quit"}'
+    text = '{"execute": "qmp_capabilities"}{"execute": "stop"}{"execute": "x-exit-preconfig"}'
+    text += '{"execute": "query-status"}{"execute": "quit"}'
     done = subprocess.run([sys.executable, "-c", code, *words], input=text, text=True, capture_output=True, timeout=60)
     said = "The command 'stop' is permitted only after machine initialization has completed"
     assert done.stdout.splitlines()[2:5] == [

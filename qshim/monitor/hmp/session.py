@@ -43,11 +43,13 @@ class HmpSession:
         monitor: Monitor | None = None,
         telnet: bool = False,
         readline: bool = True,
+        opens: bool = True,
     ) -> None:
         """*send* takes bytes for the peer. *monitor*: what earlier clients left; None: nothing.
 
         *telnet*: offer its options and filter its commands. Without *readline* (`-mon readline=off`)
         nothing is echoed, no prompt is shown, and each chunk of input must be one line that ends in a NUL.
+        *opens* False: a device of which nobody can say when it begins (udp); lines are taken, but no prompt is shown.
         """
         self._vm = vm
         self._peer = send
@@ -57,7 +59,12 @@ class HmpSession:
         self._monitor = monitor or Monitor()
         self._telnet = TelnetFilter() if telnet else None
         self._readline = (
-            Readline(_PROMPT, self._monitor.history, self._complete, emacs_keys=vm.quirks.readline_emacs_keys)
+            Readline(
+                _PROMPT if opens else b"",
+                self._monitor.history,
+                self._complete,
+                emacs_keys=vm.quirks.readline_emacs_keys,
+            )
             if readline
             else None
         )
