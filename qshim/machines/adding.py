@@ -82,11 +82,11 @@ def plug_in(
     if error is not None:
         raise DeviceError(error)
     device = _special(machine, driver, name, given) or create(board, driver, device_id=name, properties=given)
-    # a slot that is taken is refused before anything else is looked at
+    machine.check_added(device)
+    # a slot that is taken is refused before anything else of the device is looked at
     if isinstance(device, PciFunction) and isinstance(bus, PciBus):
         bus.try_slot(device, given.get("addr"))
     check_singles(board, driver)
-    machine.check_added(device)
     try:
         if name is not None:
             board.plug(device, bus, parent=board.peripheral, name=name)

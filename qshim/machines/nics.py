@@ -64,6 +64,8 @@ def make_nics(machine: Machine, bus: Bus) -> None:
         if known.get(type_name) in ("PCI", "PCIE"):
             instantiate(machine.board, type_name, bus, properties=properties)
         elif machine.quirks.nics_are_tried:
+            # its address is taken all the same
+            machine.board.macs[len(machine.board.macs)] = None
             machine.warn(f"requested NIC (anonymous, model {model}) was not created (not supported by this machine?)")
         else:
             raise MachineError(f"Unsupported NIC model: {model}")

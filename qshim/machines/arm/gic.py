@@ -8,9 +8,10 @@ from qshim.machines.arm.layouts import GIC_REDIST_SIZE, REDIST2_SIZE
 from qshim.machines.errors import MachineError
 from qshim.versions.virt import VirtQuirks
 
-__all__ = ["FIVE", "GicChoice", "check_gic_version", "choose_gic"]
+__all__ = ["FIVE", "GICV3_STEP", "GicChoice", "check_gic_version", "choose_gic"]
 
-_STEP = {3: 0x20000, 4: 0x40000}
+GICV3_STEP = 0x20000
+_STEP = {3: GICV3_STEP, 4: 0x40000}
 """Version -> bytes of one CPU's redistributor."""
 GICV2_CPUS = 8
 FIVE = 5

@@ -9,13 +9,14 @@ from types import MappingProxyType
 from qshim.devices.arm.cpu import ArmCpu
 from qshim.devices.catalogue import CatalogueDevice, CatalogueFunction
 from qshim.devices.chipset.gpex import GpexHost
+from qshim.devices.errors import DeviceError
 from qshim.devices.memory.placement import DeviceMemory
 from qshim.devices.qdev import Device
 from qshim.devices.sysbus import place
 from qshim.machines.arm import layouts as at
 from qshim.machines.arm.compat import Compat, compat_of
 from qshim.machines.arm.cpus import ArmCpuModel, arm_cpu
-from qshim.machines.arm.gic import FIVE, GicChoice, check_gic_version, choose_gic
+from qshim.machines.arm.gic import FIVE, GICV3_STEP, GicChoice, check_gic_version, choose_gic
 from qshim.machines.arm.layouts import HighMap, high_map
 from qshim.machines.errors import MachineError
 from qshim.machines.firmware import check_flash_units, load_into_flash, make_flash_pair
@@ -305,7 +306,9 @@ class ArmVirt(Machine):
 
         def tell(device: CatalogueDevice) -> None:
             assert isinstance(device, GicV3)
-            device.cpus, device.counts, device.step = cpus, tuple(counts), choice.step
+            # without an ITS of the release's own there are no virtual messages, which take room
+            step = choice.step if self.compat.emulated_its else GICV3_STEP
+            device.cpus, device.counts, device.step = cpus, tuple(counts), step
 
         properties = {
             "revision": str(choice.version), "has-security-extensions": self._text(self.secure),
@@ -444,7 +447,11 @@ class ArmVirt(Machine):
     def check_added(self, device: Device) -> None:
         """Registers on a platform bus get their place once they are there; an IOMMU leaves interrupts alone."""
         self.platform_bus.expect(device)
-        if device.type_name == "virtio-iommu-pci" and self.msi == "its" and isinstance(device, CatalogueFunction):
+        if device.type_name != "virtio-iommu-pci":
+            return
+        if self.options.text("iommu", "none") != "none" or device.type_name in {d.type_name for d in self.board.devices}:
+            raise DeviceError("virt machine does not support multiple IOMMUs")
+        if self.msi == "its" and isinstance(device, CatalogueFunction):
             lines = device.layout.lines
             device.layout.lines = tuple(line.replace(V2M_RESERVED, ITS_RESERVED) for line in lines)
 
@@ -470,7 +477,7 @@ class ArmVirt(Machine):
         commands = self.virt.linker_commands
         commands += 2 * self.compat.cpu_tables + 2 * bool(self.numa.nodes) + 2 * bool(self.numa.distances)
         commands += 2 * self.numa.hmat + 2 * ("virtio-iommu-pci" in types) + 2 * ("nvdimm" in types)
-        if self.board.nvdimm and (self.ged or "nvdimm" in types):
+        if self.board.nvdimm and self.plan.slots and (self.ged or "nvdimm" in types):
             commands += 4
         if self.options.on("ras", False):
             commands += self.compat.ras_commands
