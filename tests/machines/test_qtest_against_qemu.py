@@ -18,13 +18,53 @@ import pytest
 
 from tests.support.oracle import LABELS, needs
 
-CODE = "import sys; from qshim.cli.system import x86_64; sys.argv[0] = 'qemu'; sys.exit(x86_64())"
-DROP_IN = [sys.executable, "-c", CODE]
+MACHINES = {
+    "x86_64": ["-M", "q35", "-m", "128M", "-nodefaults", "-device", "e1000,addr=1"],
+    "aarch64": ["-M", "virt,highmem=off", "-m", "128M", "-nodefaults", "-device", "e1000,addr=1"],
+}
 CONFIG = "outl 0xcf8 0x{:x}"
 
 
-def script() -> Iterator[str]:
+def drop_in(target: str) -> list[str]:
+    code = f"import sys; from qshim.cli.system import {target}; sys.argv[0] = 'qemu'; sys.exit({target}())"
+    return [sys.executable, "-c", code]
+
+
+def script(target: str) -> Iterator[str]:
     """Lines of qtest, and QMP commands in braces."""
+    yield from _virt() if target == "aarch64" else _q35()
+    # stretches
+    ram = 0x40000000 if target == "aarch64" else 0
+    yield f"memset {ram + 0x10000:#x} 0x30 0xa5"
+    yield f"write {ram + 0x10008:#x} 4 0x01020304"
+    yield f"read {ram + 0x10000:#x} 0x20"
+    yield f"b64write {ram + 0x20000:#x} 6 AQIDBAUG"
+    yield f"b64read {ram + 0x20000:#x} 8"
+    yield "nonsense 1 2"
+    yield json.dumps({"execute": "query-status"})
+
+
+def _virt() -> Iterator[str]:
+    """BARs through ECAM, on a board whose configuration space has no ports."""
+    host, nic = 0x3F000000, 0x3F008000
+    yield f"readl {host:#x}"
+    yield f"readl {nic:#x}"
+    for register in (0x10, 0x14, 0x30):
+        yield f"writel {nic | register:#x} 0xffffffff"
+        yield f"readl {nic | register:#x}"
+        yield f"writel {nic | register:#x} 0x20000000"
+        yield f"readl {nic | register:#x}"
+    yield f"writew {nic | 4:#x} 0x7"
+    yield f"readw {nic | 4:#x}"
+    yield json.dumps({"execute": "human-monitor-command", "arguments": {"command-line": "info mtree"}})
+    yield f"writel {nic | 0x10:#x} 0"
+    yield json.dumps({"execute": "human-monitor-command", "arguments": {"command-line": "info mtree -f"}})
+    yield json.dumps({"execute": "system_reset"})
+    yield f"readl {nic | 0x10:#x}"
+    yield f"readq {nic + 0x8000:#x}"
+
+
+def _q35() -> Iterator[str]:
     yield "endianness"
     host, nic = 0x80000000, 0x80000800
     # PAM: RAM behind f0000 and c0000, read-only, write-only and both
@@ -59,23 +99,15 @@ def script() -> Iterator[str]:
     yield "read 0x7effff8 16"
     yield json.dumps({"execute": "system_reset"})
     yield "readq 0x7f00000"
-    # stretches
-    yield "memset 0x10000 0x30 0xa5"
-    yield "write 0x10008 4 0x01020304"
-    yield "read 0x10000 0x20"
-    yield "b64write 0x20000 6 AQIDBAUG"
-    yield "b64read 0x20000 8"
     yield "inw 0x1234"
     yield "inl 0x1235"
     yield "irq_intercept_in ioapic"
-    yield "nonsense 1 2"
-    yield json.dumps({"execute": "query-status"})
 
 
 class Driven:
     """An emulator that a test program drives: it connects to our sockets, as QEMU's own tests do it."""
 
-    def __init__(self, command: list[str], label: str) -> None:
+    def __init__(self, command: list[str], label: str, target: str) -> None:
         self.folder = tempfile.mkdtemp(prefix="qt")
         listeners = [socket.socket(socket.AF_UNIX) for _ in "tq"]
         paths = [os.path.join(self.folder, name) for name in "tq"]
@@ -86,7 +118,7 @@ class Driven:
         self.process = subprocess.Popen(
             [*command, "-qtest", f"unix:{paths[0]}", "-qtest-log", "/dev/null",
              "-chardev", f"socket,path={paths[1]},id=char0", "-mon", "chardev=char0,mode=control", "-display", "none",
-             "-M", "q35", "-m", "128M", "-nodefaults", "-device", "e1000,addr=1", "-accel", "tcg", "-S"],
+             *MACHINES[target], "-accel", "tcg", "-S"],
             env={**os.environ, "QSHIM_QEMU_VERSION": label},
         )  # fmt: skip
         self.ports = [listener.accept()[0] for listener in listeners]
@@ -122,15 +154,15 @@ class Driven:
             shutil.rmtree(self.folder)
 
 
-def answers(command: list[str], label: str) -> tuple[list[object], int]:
-    driven = Driven(command, label)
+def answers(command: list[str], label: str, target: str) -> tuple[list[object], int]:
+    driven = Driven(command, label, target)
     found: list[object] = []
     try:
         # the first line comes before anybody reads the greeting
         found.append(driven.qtest("endianness"))
         json.loads(driven.monitor.readline())
         driven.qmp('{"execute": "qmp_capabilities"}')
-        for line in script():
+        for line in script(target):
             if not line.startswith("{"):
                 found.append(driven.qtest(line))
                 continue
@@ -148,10 +180,11 @@ def answers(command: list[str], label: str) -> tuple[list[object], int]:
 
 
 @pytest.mark.parametrize("label", LABELS)
-def test_the_same_answers(label: str) -> None:
-    real = needs(label, "x86_64")
-    ours, own_status = answers(DROP_IN, label)
-    theirs, status = answers([real], label)
-    for line, left, right in zip(["endianness", *script()], theirs, ours, strict=True):
+@pytest.mark.parametrize("target", list(MACHINES))
+def test_the_same_answers(target: str, label: str) -> None:
+    real = needs(label, target)
+    ours, own_status = answers(drop_in(target), label, target)
+    theirs, status = answers([real], label, target)
+    for line, left, right in zip(["endianness", *script(target)], theirs, ours, strict=True):
         assert left == right, line
     assert (own_status, status) == (0, 0)

@@ -449,7 +449,8 @@ class ArmVirt(Machine):
         self.platform_bus.expect(device)
         if device.type_name != "virtio-iommu-pci":
             return
-        if self.options.text("iommu", "none") != "none" or device.type_name in {d.type_name for d in self.board.devices}:
+        present = {other.type_name for other in self.board.devices}
+        if self.options.text("iommu", "none") != "none" or device.type_name in present:
             raise DeviceError("virt machine does not support multiple IOMMUs")
         if self.msi == "its" and isinstance(device, CatalogueFunction):
             lines = device.layout.lines
