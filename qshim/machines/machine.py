@@ -158,6 +158,7 @@ class Machine:
 
         :raises MachineError, OptionError, DeviceError: as `make`.
         """
+        self.read_cpu()
         with self.topology.transaction():
             self.check_backend()
             self.make_ram()

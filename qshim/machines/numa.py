@@ -96,7 +96,7 @@ def numa_of(
         return numa
     if not numa.nodes:
         return numa
-    for number in range(max(numa.nodes) + 1):
+    for number in reversed(range(max(numa.nodes) + 1)):
         if number not in numa.nodes:
             raise MachineError(f"numa: Node ID missing: {number}")
     if uses is None and spread:

@@ -183,7 +183,7 @@ class PciFunction(Device):
         while bus is not None:
             if bus.dma_root is not None:
                 return bus.dma_root(self)
-            bus = bus.parent_bus if bus.bridge is not None else None
+            bus = bus.parent_bus
         return self.board.system
 
     def unrealize(self) -> None:

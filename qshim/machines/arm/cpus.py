@@ -11,7 +11,7 @@ from qshim.machines.errors import MachineError
 from qshim.qom.types import QomTypes
 from qshim.versions.virt import virt_quirks
 
-__all__ = ["ArmCpuModel", "arm_cpu"]
+__all__ = ["ArmCpuModel", "arm_cpu", "check_valid"]
 
 DEFAULT = "cortex-a15"
 _WIDE = {"cortex-a57": 44, "cortex-a72": 44, "neoverse-n1": 48, "neoverse-v1": 48, "neoverse-n2": 48}
@@ -57,19 +57,28 @@ def arm_cpu(text: str | None, target: str, label: str, types: QomTypes | None) -
         raise MachineError(f"unable to find CPU model '{name}'")
     type_name = f"{name}-arm-cpu"
     given = _check_features(type_name, members[1:], types, aarch32=quirks.tcg_runs_aarch32)
-    valid = [known for known in (_NEW if quirks.valid_cpus_are_listed else _OLD) if known in listed]
-    if name == "host":
-        raise MachineError("CPU model 'host' requires KVM or HVF")
-    if name not in valid:
-        if quirks.valid_cpus_are_listed:
-            raise MachineError(f"Invalid CPU model: {name}", f"The valid models are: {', '.join(valid)}")
-        raise MachineError(f"mach-virt: CPU type {type_name} not supported")
     is_64 = target == "aarch64" and name not in _SMALL and given.get("aarch64") not in _OFF
     bits = _WIDE.get(name, 40)
     if name == "max" and given.get("aarch64") not in _OFF:
         bits = 52 if target == "aarch64" else quirks.arm_max_bits
     newest = name == "max" and target == "aarch64"
     return ArmCpuModel(name, type_name, bits, is_64, tags=newest or name in _TAGGED, nmi=newest)
+
+
+def check_valid(model: ArmCpuModel, target: str, label: str) -> None:
+    """Whether the virt board takes *model*, which QEMU looks at once memory and nodes are known.
+
+    :raises MachineError: it does not.
+    """
+    quirks = virt_quirks(label)
+    listed = option_help(label, target).get("-cpu help", (0, ""))[1].split()
+    valid = [known for known in (_NEW if quirks.valid_cpus_are_listed else _OLD) if known in listed]
+    if model.name == "host":
+        raise MachineError("CPU model 'host' requires KVM or HVF")
+    if model.name not in valid:
+        if quirks.valid_cpus_are_listed:
+            raise MachineError(f"Invalid CPU model: {model.name}", f"The valid models are: {', '.join(valid)}")
+        raise MachineError(f"mach-virt: CPU type {model.type_name} not supported")
 
 
 def _check_features(

@@ -15,7 +15,7 @@ from qshim.devices.qdev import Device
 from qshim.devices.sysbus import place
 from qshim.machines.arm import layouts as at
 from qshim.machines.arm.compat import Compat, compat_of
-from qshim.machines.arm.cpus import ArmCpuModel, arm_cpu
+from qshim.machines.arm.cpus import ArmCpuModel, arm_cpu, check_valid
 from qshim.machines.arm.gic import FIVE, GICV3_STEP, GicChoice, check_gic_version, choose_gic
 from qshim.machines.arm.layouts import HighMap, high_map
 from qshim.machines.errors import MachineError
@@ -93,12 +93,13 @@ class ArmVirt(Machine):
     @cached_property
     def msi(self) -> str:
         """What takes message-signalled interrupts: gicv2m, its or off."""
-        asked = self.options.text("msi", "auto")
-        if asked != "auto":
+        asked = self.options.text("msi")
+        if asked not in ("", "auto"):
             return asked
         if self.gic.version == 2:
             return "gicv2m"
-        its = self.compat.emulated_its and self.options.on("its", self.compat.its)
+        # who says msi=auto has an ITS whatever its= says
+        its = self.compat.emulated_its and (asked == "auto" or self.options.on("its", self.compat.its))
         return "its" if self.gic.has_redistributors and its else "off"
 
     def check_option(self, options: MachineOptions, key: str, value: str) -> None:
@@ -125,12 +126,16 @@ class ArmVirt(Machine):
 
     # --- the board ---
 
+    def read_cpu(self) -> None:
+        """-cpu."""
+        self.cpu = arm_cpu(self.request.line.cpu, self.request.target, self.quirks.label, self.board.types)
+        self.cpu_type = self.cpu.type_name
+
     def populate(self) -> None:
         """Everything in QEMU's order."""
         options = self.options
         self.has_acpi = options.on("acpi", True)
-        self.cpu = arm_cpu(self.request.line.cpu, self.request.target, self.quirks.label, self.board.types)
-        self.cpu_type = self.cpu.type_name
+        check_valid(self.cpu, self.request.target, self.quirks.label)
         self.arrange()
         self.gic = choose_gic(
             options.text("gic-version"), self.smp.max_cpus, self.virt,

@@ -87,11 +87,14 @@ class RiscvVirt(Machine):
 
     # --- the board ---
 
+    def read_cpu(self) -> None:
+        """-cpu."""
+        self.cpu_type = riscv_cpu(self.request.line.cpu, self.request.target, self.quirks.label, self.board.types)
+        self.wide = is_wide(self.cpu_type, self.request.target)
+
     def populate(self) -> None:
         """Everything in QEMU's order."""
         self.has_acpi = self.riscv.has_acpi and self.options.on("acpi", True)
-        self.cpu_type = riscv_cpu(self.request.line.cpu, self.request.target, self.quirks.label, self.board.types)
-        self.wide = is_wide(self.cpu_type, self.request.target)
         self.board.numa_nodes = self.numa.count
         self.check_nodes()
         self.make_sockets()

@@ -50,7 +50,6 @@ class X86Machine(Machine):
 
     def make_cpus(self) -> None:
         """All CPUs that are there from the start."""
-        self.read_cpu()
         for index in range(self.smp.cpus):
             apic = self.cpu.apic or self.smp.cpus > 1
             cpu = X86Cpu(self.board, self.cpu.type_name, index, apic=apic)
