@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Sweeps against real QEMUs, with the counts that notes quote.
 #
-#   tests/sweep.sh --full             every recording in the tree and every machine type of every installed QEMU
+#   tests/sweep.sh --full             every recording in the tree, every machine type of every installed QEMU,
+#                                     and random command lines, registers and hot-plug (QSHIM_SEED chooses them)
 #   tests/sweep.sh --sample N         N machine types (QSHIM_SEED chooses which)
 #   tests/sweep.sh ... PLACE...       captures and recordings in other places too
 #
@@ -15,7 +16,7 @@ sample=() places=(qshim/data/recordings fixtures)
 case ${1:-} in
   --full) shift ;;
   --sample) sample=(--sample "${2:?--sample needs a number}" --seed "${QSHIM_SEED:-0}"); shift 2 ;;
-  *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  *) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 places+=("$@")
 
@@ -37,5 +38,23 @@ if [ ${#emulators[@]} -gt 0 ]; then
 else
   echo "no real QEMU is installed: nothing compared"
   worse 3
+fi
+
+if [ ${#sample[@]} -eq 0 ]; then
+  seed=${QSHIM_SEED:-1}
+  echo "== random command lines, from seed $seed"
+  "$python" -m tests.sweep.x86 --seed "$seed" --count 500
+  worse $?
+  for share in aarch64:300 arm:100 riscv64:200 riscv32:50; do
+    "$python" -m tests.sweep.virt --target "${share%:*}" --seed "$seed" --count "${share#*:}"
+    worse $?
+  done
+  echo "== registers and hot-plug, from seed $seed"
+  for share in x86_64:200 aarch64:100; do
+    "$python" -m tests.sweep.registers --target "${share%:*}" --seed "$seed" --count "${share#*:}"
+    worse $?
+    "$python" -m tests.sweep.hotplug --target "${share%:*}" --seed "$seed" --count "${share#*:}"
+    worse $?
+  done
 fi
 exit $status
