@@ -126,7 +126,8 @@ class HotPlug:
         if isinstance(device, Cpu):
             bus = None
         elif bus is not None and not self.takes(bus):
-            raise DeviceError(f"Bus '{bus.name}' does not support hotplugging")
+            name = "main-system-bus" if bus.device is None else bus.name
+            raise DeviceError(f"Bus '{name}' does not support hotplugging")
         if not self._may_leave(device):
             raise DeviceError(f"Device '{device.type_name}' does not support hotplugging")
         if isinstance(device, Cpu):

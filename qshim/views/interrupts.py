@@ -23,7 +23,10 @@ _LVT = "0x00010000 active-hi edge  masked"
 
 
 def _controllers(vm: Vm) -> list[str]:
-    """The controllers of *vm*, in the order in which QEMU comes by: a matter of hash tables, the same every time."""
+    """The controllers of *vm*, in the order in which QEMU comes by.
+
+    That is a matter of hash tables; it was seen on boards with one CPU and without memory slots, and others differ.
+    """
     there = Counter(each.type_name for each in vm.qom.walk()) if vm.qom is not None else Counter[str]()
     order = vm.quirks.q35_interrupt_order if vm.machine.startswith("pc-q35-") else _ORDER
     found = [name for name in order if there[_PIC if name.startswith("pic") else _IOAPIC]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 from collections.abc import Callable, Iterator
@@ -28,7 +29,9 @@ PIECES = [
     b'{"execute":"human-monitor-command","arguments":{"cpu-index":0,"command-line":"info status"}}',
     b'{"execute":"human-monitor-command","arguments":{"command-line":1,"zz":1}}',
 ]  # fmt: skip
-COUNT = 300
+COUNT = int(os.environ.get("QSHIM_FUZZ", "300"))
+"""Inputs for each version and opening."""
+SEED = os.environ.get("QSHIM_SEED", "")
 
 
 class Real:
@@ -75,7 +78,7 @@ OPENINGS = {
 @pytest.mark.parametrize("dialect", versions.KNOWN)
 def test_random_input(converse: Callable[..., Any], vm_of: Callable[..., Any], dialect: str, mode: str) -> None:
     binary = needs(dialect, "x86_64")
-    rng = random.Random(f"{dialect} {mode}")
+    rng = random.Random(f"{dialect} {mode}{SEED}")
     opening = OPENINGS[mode]
     vm = vm_of(dialect, cpus=0)
     talk = converse(vm=vm)

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 from qshim.monitor.hmp.bridge import ask
 from qshim.monitor.hmp.cursor import LineError
 from qshim.monitor.hmp.table import HMP, Call
+from qshim.monitor.network import network_of
 from qshim.monitor.registry import CommandError
 from qshim.vm import Vm
 
@@ -67,8 +68,17 @@ _lacks("nbd_server_remove", "Export '{}' is not found", "name")
 _lacks("nbd_server_add", "Cannot find device='{0}' nor node-name='{0}'", "device")
 _lacks("info rocker", "rocker {} not found", "name")
 _lacks("info rocker-ports", "rocker {} not found", "name")
-_lacks("hostfwd_add", "user mode network stack not in use", plain=lambda call: True)
-_lacks("hostfwd_remove", "user mode network stack not in use", plain=lambda call: True)
+
+
+@HMP.command("hostfwd_add", "hostfwd_remove")
+def _forward(call: Call) -> str:
+    """Lead a port of the host to the guest: of the back end that is named, or of the one that there is."""
+    name = call.text("arg1")
+    if call.maybe_text("arg2") is None:
+        return "user mode network stack not in use\n"
+    if name in network_of(call.vm).devices:
+        raise LineError("forwarding of ports is not modelled by qshim\n")
+    return f"unrecognized netdev id '{name}'\n"
 
 
 @HMP.command("commit")
@@ -132,6 +142,9 @@ def dumpdtb(call: Call) -> str:
 @HMP.command("set_password")
 def set_password(call: Call) -> str:
     """Of VNC or SPICE, which are not there."""
+    connected = call.maybe_text("connected")
+    if connected not in (None, "fail", "disconnect", "keep"):
+        raise CommandError(f"invalid parameter value: {connected}")
     return _of_a_display(call, "set_password", password=call.text("password"))
 
 

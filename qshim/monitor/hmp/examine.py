@@ -204,5 +204,5 @@ def gva2gpa(call: Call) -> str:
         return "No cpu\n"
     if not virtual_is_physical(call.vm):
         return f"{_UNTRANSLATED}\n"
-    addr = call.number("addr") % _WORD
+    addr = reached(call.vm, call.number("addr") % _WORD)
     return "gpa: 0\n" if not addr and not call.vm.quirks.zero_has_prefix else f"gpa: {addr:#x}\n"

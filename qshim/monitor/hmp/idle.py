@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 from qshim.monitor.hmp.bridge import ask, ask_list
 from qshim.monitor.hmp.catalogue import fixed_text
 from qshim.monitor.hmp.table import HMP, Call, Handler, plain_errors
 from qshim.monitor.registry import CommandError
+from qshim.vm import Vm
 
 __all__ = [
     "info_block_jobs",
@@ -27,6 +30,9 @@ __all__ = [
     "watchdog_action",
 ]  # fmt: skip
 
+
+_WARNED: WeakKeyDictionary[Vm, set[str]] = WeakKeyDictionary()
+"""Commands that have said that they are deprecated."""
 
 def _silent(command: str) -> Handler:
     """A handler that asks QMP's *command* and prints nothing."""
@@ -181,7 +187,7 @@ def info_virtio(call: Call) -> str:
 @HMP.command("watchdog_action")
 def watchdog_action(call: Call) -> str:
     """What happens when the watchdog fires."""
-    action = call.text("action")
+    action = call.text("action").lower()
     if action not in ("reset", "shutdown", "poweroff", "pause", "debug", "none", "inject-nmi"):
         raise CommandError(f"invalid parameter value: {action}")
     ask(call.vm, "watchdog-set-action", {"action": action})
@@ -222,6 +228,9 @@ def stopcapture(call: Call) -> str:
 
 
 def _deprecated(call: Call, name: str) -> str:
-    if call.vm.quirks.capture_is_deprecated:
+    told = _WARNED.setdefault(call.vm, set())
+    if call.vm.quirks.capture_is_deprecated and name not in told:
+        # once in the life of a process
+        told.add(name)
         return f"warning: '{name}' is deprecated since v10.2, to be removed\n"
     return ""

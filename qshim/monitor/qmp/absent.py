@@ -43,6 +43,12 @@ def eject(vm: Vm, arguments: Arguments) -> object:
     """Take a medium out of a drive."""
     if ("device" in arguments) == ("id" in arguments):
         raise CommandError("Need exactly one of 'device' and 'id'")
+    if "id" in arguments:
+        from qshim.monitor.qmp.devices import device_named
+
+        device_named(vm, str(arguments["id"]))
+        if not vm.recorded("query-block"):
+            raise CommandError("Device does not have a block device backend")
     name = arguments.get("device", arguments.get("id"))
     drives = vm.recorded("query-block")
     if isinstance(drives, list) and any(name in (each["device"], each.get("qdev")) for each in drives):

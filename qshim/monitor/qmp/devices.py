@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from qshim.machines.machine import Machine
     from qshim.vm import Vm
 
-__all__ = ["add_device", "device_add", "device_del", "machine_of"]
+__all__ = ["add_device", "device_add", "device_del", "device_named", "machine_of"]
 
 Arguments = Mapping[str, object]
 
@@ -170,7 +170,7 @@ def _fitting(name: str, value: object, low: int, high: int, kind: str) -> str:
 @QMP.command("device_del")
 def device_del(vm: Vm, arguments: Arguments) -> object:
     """Ask a device to leave; some go at once."""
-    found = _device(vm, str(arguments["id"]))
+    found = device_named(vm, str(arguments["id"]))
     machine = machine_of(vm)
     from qshim.devices.qdev import Device
 
@@ -184,7 +184,7 @@ def device_del(vm: Vm, arguments: Arguments) -> object:
     return {}
 
 
-def _device(vm: Vm, name: str) -> QomObject:
+def device_named(vm: Vm, name: str) -> QomObject:
     """The device that a user means by an id or a path.
 
     :raises CommandError: there is none.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from qshim.devices.qdev import Device
+from qshim.devices.qdev import Bus, Device
 from qshim.monitor.qmp.machineprops import MISSING, machine_property, set_machine_property
 from qshim.monitor.qmp.objects import backends, objects_of
 from qshim.monitor.qmp.table import QMP
@@ -37,6 +37,7 @@ _BACKEND = {
 }  # fmt: skip
 _PC = {"acpi-device": "link<hotplug-handler>", "rtc-time": "struct tm", "smram": "link<memory-region>"}
 """What a PC gets while it is made, beyond what its type lists (seen on 7.2, 10.0 and 11.1)."""
+_SOCKETS = ("unix", "tcp", "telnet", "websocket", "fd")
 _POLICIES = ("default", "preferred", "bind", "interleave")
 
 
@@ -51,6 +52,7 @@ def resolved(vm: Vm, path: str, *, ambiguous: bool = True) -> QomObject:
     for name in vm.quirks.root_objects:
         if root.child(name) is None:
             root.add_child(name, QomObject("container"))
+    _enter_chardevs(vm, root)
     if vm.quirks.monitors_are_objects:
         objects = objects_of(vm)
         for each in vm.chardevs.values():
@@ -68,6 +70,20 @@ def resolved(vm: Vm, path: str, *, ambiguous: bool = True) -> QomObject:
     return found[0]
 
 
+def _enter_chardevs(vm: Vm, root: QomObject) -> None:
+    """Let /chardevs have the character devices that there are now."""
+    folder = root.child("chardevs")
+    if folder is None:
+        return
+    for name in [name for name in folder.children if name not in vm.chardevs]:
+        folder.remove_child(folder.children[name])
+    for each in vm.chardevs.values():
+        kind = each.filename.removeprefix("disconnected:").partition(":")[0]
+        made = f"chardev-{'socket' if kind in _SOCKETS else kind}"
+        if folder.child(each.label) is None:
+            folder.add_child(each.label, QomObject(made))
+
+
 def properties_of(vm: Vm, here: QomObject) -> dict[str, str] | None:
     """Types of all properties of *here* by name; None where the recording does not tell."""
     own: dict[str, str] = {"type": "string"}
@@ -83,6 +99,12 @@ def properties_of(vm: Vm, here: QomObject) -> dict[str, str] | None:
         own |= {name: kind for name, kind in listed.items() if not kind.startswith("child<")}
         ordered = hash_table_order(here.children)
         return own | {name: f"child<{here.children[name].type_name}>" for name in ordered}
+    elif isinstance(here, Bus):
+        own |= _listed(vm, here.type_name) or {}
+        # numbered as they came
+        own |= {f"child[{number}]": f"link<{each.type_name}>" for number, each in enumerate(here.devices)}
+    elif here.type_name.startswith("chardev-"):
+        own |= _listed(vm, here.type_name) or {}
     elif here.type_name != "container":
         listed = _made_like(vm, here)
         if listed is None:
@@ -151,7 +173,7 @@ def qom_list_get(vm: Vm, arguments: Arguments) -> object:
     assert isinstance(paths, list)
     answers = []
     for path in paths:
-        here = resolved(vm, path, ambiguous=False)
+        here = resolved(vm, path)
         found = properties_of(vm, here)
         if found is None:
             raise CommandError(f"the properties of {here.path} ({here.type_name}) are not in the recording")
