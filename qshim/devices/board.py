@@ -119,6 +119,8 @@ class Board:
         """Interrupts may be messages."""
         self.nvdimm = False
         """-machine nvdimm=on"""
+        self.no_device_memory = quirks.no_device_memory
+        """What a memory device is told where there is no room for any."""
         self.no_nvdimm_text = "nvdimm is not enabled: missing 'nvdimm' in '-M'"
         self.takes_cold_nvdimms = False
         """It takes nvdimms of the command line even where it refuses DIMMs otherwise."""

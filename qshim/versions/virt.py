@@ -41,6 +41,8 @@ class VirtQuirks(NamedTuple):
     """The SMMU has an address space of its own (11.1; 5.5)."""
     nvdimm_without_ged: bool = False
     """An nvdimm of the command line needs no event device (11.1; 7)."""
+    no_device_memory: str = ""
+    """What a memory device is told without maxmem, where it is not what other boards say (7.2)."""
     linker_commands: int = 22
     """Commands that link the ACPI tables that every machine has: one more in 11.1 (asked of each release)."""
     flash_size_text: str = (
@@ -60,6 +62,7 @@ _KNOWN = {
         redist2_hint=False,
         second_uart=False,
         smmu_size=1 << 48,
+        no_device_memory="memory devices (e.g. for memory hotplug) are not supported by the machine",
         flash_size_text="device requires {size} bytes, block backend provides {given} bytes",
     ),
     "10.0": _10_0,
@@ -72,7 +75,9 @@ _KNOWN = {
         always_has_msi=True,
         smmu_sees_memory=True,
         nvdimm_without_ged=True,
-        linker_commands=23,
+        no_device_memory: str = ""
+    """What a memory device is told without maxmem, where it is not what other boards say (7.2)."""
+    linker_commands=23,
     ),
 }
 

@@ -56,13 +56,13 @@ class _VirtioMemoryDevice(CatalogueFunction):
         if name and name not in board.backends:
             raise DeviceError(f"Device '{name}' not found", "DeviceNotFound")
         if not name and board.device_memory is None and board.quirks.device_memory_space:
-            raise DeviceError(board.quirks.no_device_memory)
+            raise DeviceError(board.no_device_memory)
         if not name:
             raise DeviceError("'memdev' property must be set")
         memory = board.device_memory
         region = board.backend_regions[name]
         if memory is None:
-            raise DeviceError(board.quirks.no_device_memory)
+            raise DeviceError(board.no_device_memory)
         asked = self.number_of("memaddr") or None
         return memory, region, memory.place(asked, self.alignment(region), region.size, self.kind)
 

@@ -34,7 +34,8 @@ class _Windows:
     vga_shown: bool
 
 
-CAP_EXPRESS, SLOT_CONTROL = 0x10, 0x18
+CAP_EXPRESS, LINK_STATUS, SLOT_CONTROL, SLOT_STATUS = 0x10, 0x12, 0x18, 0x1A
+LINK_ACTIVE, CARD_PRESENT = 1 << 13, 1 << 6
 SLOT_IMPLEMENTED = 1
 """In the high byte of the flags of the PCI Express capability."""
 SLOT_EMPTY = 0x7C0
@@ -202,6 +203,19 @@ class PciBridge(PciFunction):
         if at and self.config[at + 3] & SLOT_IMPLEMENTED:
             control = self.board.quirks.pcie_slot_with_card if self.secondary.slots else SLOT_EMPTY
             self.config[at + SLOT_CONTROL : at + SLOT_CONTROL + 2] = control.to_bytes(2, "little")
+
+    def config_read(self, offset: int, size: int) -> int:
+        """A port with a card tells that its link is up, and that there is one."""
+        value = super().config_read(offset, size)
+        at = self.capability(CAP_EXPRESS)
+        if at and self.config[at + 3] & SLOT_IMPLEMENTED and self.secondary.slots:
+            told = ((at + SLOT_STATUS, CARD_PRESENT),)
+            if self.is_on("x-pcie-lnksta-dllla", True):
+                told = (*told, (at + LINK_STATUS, LINK_ACTIVE))
+            for where, bits in told:
+                shift = 8 * (where - offset)
+                value |= (bits << shift if shift >= 0 else bits >> -shift) & (1 << 8 * size) - 1
+        return value
 
     def unrealize(self) -> None:
         """Take windows and bus away."""

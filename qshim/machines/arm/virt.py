@@ -199,6 +199,7 @@ class ArmVirt(Machine):
         board.maximum_memory, board.slots = self.max_memory, self.plan.slots
         board.takes_dimms = True
         board.nvdimm = options.on("nvdimm", False)
+        board.no_device_memory = self.virt.no_device_memory or board.no_device_memory
         board.no_nvdimm_text = "nvdimm is not enabled: add 'nvdimm=on' to '-M'"
         board.takes_cold_nvdimms = self.virt.nvdimm_without_ged
         board.numa_nodes = self.numa.count
