@@ -75,9 +75,7 @@ _KNOWN = {
         always_has_msi=True,
         smmu_sees_memory=True,
         nvdimm_without_ged=True,
-        no_device_memory: str = ""
-    """What a memory device is told without maxmem, where it is not what other boards say (7.2)."""
-    linker_commands=23,
+        linker_commands=23,
     ),
 }
 
