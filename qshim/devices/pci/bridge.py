@@ -209,10 +209,8 @@ class PciBridge(PciFunction):
         value = super().config_read(offset, size)
         at = self.capability(CAP_EXPRESS)
         if at and self.config[at + 3] & SLOT_IMPLEMENTED and self.secondary.slots:
-            told = ((at + SLOT_STATUS, CARD_PRESENT),)
-            if self.is_on("x-pcie-lnksta-dllla", True):
-                told = (*told, (at + LINK_STATUS, LINK_ACTIVE))
-            for where, bits in told:
+            active = LINK_ACTIVE if self.is_on("x-pcie-lnksta-dllla", True) else 0
+            for where, bits in ((at + SLOT_STATUS, CARD_PRESENT), (at + LINK_STATUS, active)):
                 shift = 8 * (where - offset)
                 value |= (bits << shift if shift >= 0 else bits >> -shift) & (1 << 8 * size) - 1
         return value
