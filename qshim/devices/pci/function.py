@@ -107,6 +107,9 @@ class PciFunction(Device):
         text = self.text_of("addr")
         devfn = ANY if text in ("", "-1") else devfn_of(text, self.type_name)
         self.devfn = self.pci_bus.claim(self, devfn)
+        if self.hotplugged:
+            # an IOMMU has heard of it, whatever becomes of it
+            self._dma_root()
         if self.lacking is not None:
             raise self.lacking
         self.fill_config()
