@@ -129,7 +129,8 @@ def _command(document: Mapping[str, Any], id_: str) -> Request:
         raise Refusal("the human monitor is asked with `info`, not with `execute`", id_)
     if not _is_plain(arguments):
         raise Refusal(
-            f"`arguments` are nested deeper than {_DEEPEST}, or hold a number or a character that QEMU's JSON has not", id_
+            f"`arguments` are nested deeper than {_DEEPEST}, or hold a number or a character that QEMU's JSON has not",
+            id_,
         )
     return Request(id_, name, arguments)
 

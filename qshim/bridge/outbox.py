@@ -11,7 +11,7 @@ to where they were: the broker may have got them all the same, so readers can te
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 __all__ = ["Outbox", "Outgoing"]
@@ -23,7 +23,7 @@ class Outgoing:
 
     topic: str
     payload: bytes
-    machine: Hashable | None = None
+    machine: str | None = None
     """Whose event it is; None for a retained value."""
 
     @property
@@ -41,16 +41,16 @@ class Outbox:
         self._most_bytes = size
         self._values: dict[str, bytes] = {}
         self._unsent: dict[str, None] = {}
-        self._queues: OrderedDict[Hashable, deque[Outgoing]] = OrderedDict()
+        self._queues: OrderedDict[str, deque[Outgoing]] = OrderedDict()
         self._flying: dict[Outgoing, None] = {}
-        self._dropped: dict[Hashable, int] = {}
+        self._dropped: dict[str, int] = {}
         self.events = 0
         """Events that wait or are in flight."""
         self.size = 0
         """Bytes of them."""
 
     @property
-    def dropped(self) -> Mapping[Hashable, int]:
+    def dropped(self) -> Mapping[str, int]:
         """Machine -> how many of its events are lost."""
         return self._dropped
 
@@ -65,7 +65,12 @@ class Outbox:
             self._values[topic] = payload
             self._unsent[topic] = None
 
-    def add(self, machine: Hashable, topic: str, payload: bytes) -> None:
+    def repeat(self, topic: str) -> None:
+        """Send the value of *topic* again, though it did not change."""
+        if topic in self._values:
+            self._unsent[topic] = None
+
+    def add(self, machine: str, topic: str, payload: bytes) -> None:
         """An event of *machine*."""
         self._queues.setdefault(machine, deque()).append(Outgoing(topic, payload, machine))
         self.events += 1
@@ -96,7 +101,7 @@ class Outbox:
     def lost(self) -> None:
         """The connection is gone: what was in flight waits again, and every retained value has to be told anew."""
         for message in reversed(self._flying):
-            if not message.retain:
+            if message.machine is not None:
                 self._queues.setdefault(message.machine, deque()).appendleft(message)
         self._flying.clear()
         self._unsent = dict.fromkeys(self._values)

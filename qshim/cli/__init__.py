@@ -34,6 +34,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "migrate-check": ("qshim.cli.migrate_check", "would QEMU accept a migration, as far as RAM blocks go"),
     "check": ("qshim.cli.check", "compare the layouts of a project with its goldens, and judge the changes"),
     "rules": ("qshim.cli.rules", "the rules of qshim check"),
+    "bridge": ("qshim.cli.bridge", "tell an MQTT broker about machines: state, events, memory layouts"),
+    "watch": ("qshim.cli.watch", "a live table of what bridges tell a broker"),
     "schema": ("qshim.cli.schema", "print the JSON Schema of a document that qshim writes"),
 }
 """Subcommand -> its module and one line of help."""

@@ -9,6 +9,7 @@ __all__ = ["SCHEMAS", "configure", "run"]
 SCHEMAS: dict[str, tuple[str, str]] = {
     "explain": ("qshim.views.explain", "EXPLAIN_SCHEMA"),
     "migration": ("qshim.reports.migration", "MIGRATION_SCHEMA"),
+    "mqtt": ("qshim.bridge.schema", "MQTT_SCHEMA"),
     "recording": ("qshim.recording.schema", "RECORDING"),
     "report": ("qshim.reports.json", "REPORT_SCHEMA"),
     "sweep": ("qshim.crosscheck.sweep", "SWEEP_SCHEMA"),

@@ -17,7 +17,10 @@ from qshim.cli import recordings
 from qshim.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qshim.argv import CommandLine
+    from qshim.edge.process import Beside
     from qshim.vm import Vm
 
 __all__ = ["configure", "run"]
@@ -41,6 +44,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--log-level", metavar="L", default="warning", choices=("debug", "info", "warning", "error"),
         help="what goes to stderr: debug, info, warning (default), error",
     )  # fmt: skip
+    from qshim.cli.bridge import add_bridge_arguments
+    from qshim.cli.mqtt import add_arguments as add_mqtt
+
+    add_bridge_arguments(add_mqtt(parser))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
         return answer.status
     if not line.monitors:
         raise UsageError("no monitor to serve; add for example: -- -qmp unix:/tmp/qshim.sock,server=on,wait=off")
+    beside = _bridge(args)
     vm = _machine(args, line, label)
     for warning in line.warnings:
         print(f"qshim: {warning}", file=sys.stderr)
@@ -68,8 +76,24 @@ def run(args: argparse.Namespace) -> int:
     vm.files = HostFiles(args.allow_writes)
     vm.extensions = args.extensions
     log_to_stderr(args.log_level)
-    serve(vm, line, Policy(allow_remote=args.allow_remote), program="qshim")
+    serve(vm, line, Policy(allow_remote=args.allow_remote), program="qshim", **beside(vm))
     return 0
+
+
+def _bridge(args: argparse.Namespace) -> Callable[[Vm], dict[str, Beside]]:
+    """What makes the bridge of --mqtt, if there is to be one; wrong options are found before there is a machine."""
+    if args.mqtt is None:
+        return lambda vm: {}
+    from functools import partial
+
+    from qshim.cli.bridge import options_of
+    from qshim.cli.mqtt import access_of
+    from qshim.edge.mqtt import check
+    from qshim.edge.mqtt_local import bridging
+
+    access, options = access_of(args), options_of(args)
+    check(access)
+    return lambda vm: {"beside": partial(bridging, vm, access, options)}
 
 
 def _machine(args: argparse.Namespace, line: CommandLine, label: str) -> Vm:

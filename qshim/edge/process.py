@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from pathlib import Path
 
 from qshim.argv import CommandLine, OptionError
@@ -18,15 +18,17 @@ from qshim.edge.chardevs import Policy
 from qshim.edge.server import Server
 from qshim.vm import Vm
 
-__all__ = ["serve"]
+__all__ = ["Beside", "serve"]
 
 _LISTEN_SECONDS = 0.5
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _Ready = Callable[[], None]
+Beside = Callable[[], AbstractAsyncContextManager[None]]
+"""Something that goes on in the event loop while a machine is served."""
 
 
-def serve(vm: Vm, line: CommandLine, policy: Policy, *, program: str) -> None:
-    """Serve the monitors of *line* until the machine quits or a signal ends it.
+def serve(vm: Vm, line: CommandLine, policy: Policy, *, program: str, beside: Beside = nullcontext) -> None:
+    """Serve the monitors of *line* until the machine quits or a signal ends it; *beside* is open meanwhile.
 
     With -daemonize the calling process exits with status 0 when everything is there, and the machine
     lives in another one; what goes wrong before that is said on stderr, status 1.
@@ -38,7 +40,7 @@ def serve(vm: Vm, line: CommandLine, policy: Policy, *, program: str) -> None:
     ready: _Ready = _daemonized(line) if line.daemonize else lambda: None
     pidfile = _PidFile(line.pidfile) if line.pidfile is not None else None
     try:
-        asyncio.run(_serve(vm, line, policy, program, ready))
+        asyncio.run(_serve(vm, line, policy, program, ready, beside))
     finally:
         if pidfile is not None:
             pidfile.remove()
@@ -52,7 +54,9 @@ def _log_file(path: str) -> None:
         raise OptionError(f"Error opening logfile {path}: {error.strerror}") from None
 
 
-async def _serve(vm: Vm, line: CommandLine, policy: Policy, program: str, ready: _Ready) -> None:
+async def _serve(
+    vm: Vm, line: CommandLine, policy: Policy, program: str, ready: _Ready, beside: Beside
+) -> None:
     loop = asyncio.get_running_loop()
     ended = threading.Event()
 
@@ -74,14 +78,16 @@ async def _serve(vm: Vm, line: CommandLine, policy: Policy, program: str, ready:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     threading.Thread(target=listen, daemon=True).start()
     try:
-        await _run(vm, line, policy, program, ready)
+        await _run(vm, line, policy, program, ready, beside)
     finally:
         # whoever called us in their own process gets their signals back
         ended.set()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-async def _run(vm: Vm, line: CommandLine, policy: Policy, program: str, ready: _Ready) -> None:
+async def _run(
+    vm: Vm, line: CommandLine, policy: Policy, program: str, ready: _Ready, beside: Beside
+) -> None:
     server = Server(vm, line, policy, program=program)
     await server.start()
     ready()
@@ -96,7 +102,8 @@ async def _run(vm: Vm, line: CommandLine, policy: Policy, program: str, ready: _
         print(f"{program}: {said}", file=sys.stderr, flush=True)
     # what is there now stays: the collector need not look at it while somebody waits for an answer
     gc.freeze()
-    await server.run()
+    async with beside():
+        await server.run()
 
 
 def _sender(info: signal.struct_siginfo) -> str:

@@ -19,13 +19,13 @@ from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from typing import IO, Any, TypeVar
 
 from qemu.qmp import ConnectError, ExecInterruptedError, ExecuteError, QMPClient, QMPError
-from qemu.qmp.protocol import StateError
+from qemu.qmp.protocol import Runstate, StateError
 
 from qshim.edge.children import dying_with_us
 from qshim.errors import CompareError, QshimError, UsageError
 from qshim.recording.format import lines_of
 
-__all__ = ["MONITOR_ID", "DidNotStart", "Hung", "RealQemu", "Refused", "attached", "run", "started"]
+__all__ = ["MONITOR_ID", "DidNotStart", "Hung", "RealQemu", "Refused", "attached", "parse_address", "run", "started"]
 
 MONITOR_ID = "qshim-monitor"
 """The id of our character device and monitor in a QEMU of ours."""
@@ -107,6 +107,33 @@ class RealQemu:
         if lines and lines[0].startswith("unknown command: "):
             return None
         return lines
+
+    async def events(self) -> AsyncIterator[Mapping[str, Any]]:
+        """Each event as the monitor tells it, those since the handshake first.
+
+        :raises CompareError: the QEMU went away, after the last event that it told.
+        """
+        listener = self._client.events
+        gone = asyncio.ensure_future(self._gone())
+        try:
+            while True:
+                if listener.empty():
+                    following = asyncio.ensure_future(listener.get())
+                    try:
+                        await asyncio.wait((following, gone), return_when=asyncio.FIRST_COMPLETED)
+                        if not following.done():
+                            raise CompareError(f"{self.who} went away")
+                        yield dict(following.result())
+                    finally:
+                        following.cancel()
+                else:
+                    yield dict(await listener.get())
+        finally:
+            gone.cancel()
+
+    async def _gone(self) -> None:
+        while self._client.runstate is Runstate.RUNNING:
+            await self._client.runstate_changed()
 
     async def qtest(self, line: str) -> str:
         """The reply to *line* of the qtest protocol, with the interrupt lines that came before it.
@@ -205,12 +232,7 @@ async def attached(address: str, *, answer_seconds: float = ANSWER_SECONDS) -> A
     :raises UsageError: *address* is neither.
     :raises CompareError: nobody listens, or somebody else is connected already.
     """
-    parsed: str | tuple[str, int] = address
-    if "/" not in address and ":" in address:
-        host, _, port = address.rpartition(":")
-        if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-            raise UsageError(f"{address} is no address: give the path of a unix socket or HOST:PORT")
-        parsed = (host.strip("[]"), int(port))
+    parsed = parse_address(address)
     client = QMPClient("qshim")
     try:
         try:
@@ -226,6 +248,19 @@ async def attached(address: str, *, answer_seconds: float = ANSWER_SECONDS) -> A
         yield RealQemu(client, f"the QEMU at {address}", None, answer_seconds)
     finally:
         await _close(client)
+
+
+def parse_address(address: str) -> str | tuple[str, int]:
+    """*address* as qemu.qmp takes it: the path of a unix socket, or (host, port).
+
+    :raises UsageError: it is neither.
+    """
+    if "/" in address or ":" not in address:
+        return address
+    host, _, port = address.rpartition(":")
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise UsageError(f"{address} is no address: give the path of a unix socket or HOST:PORT")
+    return host.strip("[]"), int(port)
 
 
 def run(work: Coroutine[Any, Any, _Result]) -> _Result:
