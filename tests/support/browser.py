@@ -75,9 +75,7 @@ class Page:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if self._dark else "light"}
         self.send("Emulation.setEmulatedMedia", features=[scheme])
         width, height = self._size
-        self.send(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-        )
+        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         return self
 
     def __exit__(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 __all__ = ["install"]
 
-_PROGRAM = r'''
+_PROGRAM = r"""
 import json, os, re, socket, sys, time
 
 faults = json.load(open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "faults.json")))
@@ -103,7 +103,7 @@ while True:
         buffer = buffer.lstrip()[end:]
         send({**answer(message), "id": message.get("id")})
 time.sleep(0 if not descriptor else 60)
-'''
+"""
 
 
 def install(folder: Path, **faults: object) -> Path:
