@@ -158,8 +158,9 @@ SHORT = "unix:q.sock,server=on,foo=1"
         (["-nographic", "-daemonize"], ["-nographic cannot be used with -daemonize"]),
         (["-uuid", "1234"], ["-uuid 1234: failed to parse UUID string: wrong format"]),
         (["-name", "a,foo=1"], ["-name a,foo=1: Invalid parameter 'foo'"]),
-        (["-qmp", "tn3270::1"], ["-qmp tn3270::1: qshim has no character device of the kind 'tn3270::1'; it has socket, "
-                                 "udp, stdio, file, pipe, null, pty, ringbuf, vc"]),
+        (["-qmp", "tn3270::1"],
+         ["-qmp tn3270::1: qshim has no character device of the kind 'tn3270::1'; it has socket, udp, stdio, file, "
+          "pipe, null, pty, ringbuf, vc"]),
     ],
 )  # fmt: skip
 def test_refused(words: list[str], reports: list[str]) -> None:
