@@ -117,15 +117,15 @@ def recorded(name: str) -> Vm:
     return Vm.from_recording(load(RECORDINGS / name))
 
 
-def test_instructions_need_capstone_and_x86(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_instructions_need_capstone_and_its_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     vm = recorded("monitor/hmp/q35-11.1.qrec.xz")
     assert run(vm, "xp/1i 0x1000").startswith("0x00001000:  00 00                    addb ")
     monkeypatch.setitem(sys.modules, "capstone", None)
     assert run(vm, "x/i 0") == (
         "qshim disassembles with capstone, which is not installed: pip install 'qshim[disas]'\r\n"
     )
-    arm = recorded("recordings/11.1/virt-devices.qrec.xz")
-    assert run(arm, "x/i 0x40000000") == "qshim disassembles for x86 only, not for aarch64\r\n"
+    riscv = recorded("recordings/11.1/riscv-virt-devices.qrec.xz")
+    assert run(riscv, "x/i 0") == "qshim disassembles for x86 and Arm only, not for riscv64\r\n"
 
 
 def test_a_machine_that_ran_has_no_virtual_addresses() -> None:

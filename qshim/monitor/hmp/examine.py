@@ -72,7 +72,7 @@ def _dump(call: Call, digits: int, virtual: bool = False) -> str:
     count, form, size = _format(call)
     addr = call.number("addr") % _WORD
     if form == "i":
-        return _disassembled(call, addr, count)
+        return _disassembled(call, addr, count, virtual)
     # a C int
     length = (size * count) & 0xFFFFFFFF
     if length >> 31:
@@ -136,13 +136,16 @@ def _value(value: int, form: str, size: int, octal_apart: bool) -> str:
     return f"{value:{-(-bits * 10 // 33)}d}"
 
 
-def _disassembled(call: Call, addr: int, count: int) -> str:
+def _disassembled(call: Call, addr: int, count: int, virtual: bool) -> str:
     from qshim.monitor.disassemble import disassemble
 
-    space = system(call.vm, call.monitor.cpu)
+    vm = call.vm
+    space = system(vm, call.monitor.cpu)
     if space is None:
         return ""
-    return disassemble(call.vm, lambda at, length: physical(space, at, length), addr, count)
+    return disassemble(
+        vm, lambda at, length: physical(space, reached(vm, at) if virtual else at, length), addr, count
+    )
 
 
 @HMP.command("sum")
