@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from qshim.bridge.defaults import PREFIX
 from qshim.errors import UsageError
 
-__all__ = ["PREFIX", "Access", "Broker", "broker_of"]
-
-PREFIX = "qshim"
-"""First level of every topic, unless the URL says otherwise."""
+__all__ = ["Access", "Broker", "broker_of", "machine_at"]
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 _WAY_OUT = "put both into a file for --mqtt-credentials, or into QSHIM_MQTT_USER and QSHIM_MQTT_PASSWORD"
@@ -82,6 +80,30 @@ def broker_of(url: str) -> Broker:
     if not _is_prefix(prefix):
         raise UsageError(f"--mqtt {url}: the prefix {prefix!r} has an empty level, + or #, or begins with $")
     return Broker(parts.hostname, port or _PORTS[parts.scheme], prefix, parts.scheme in ("mqtts", "wss"), websocket)
+
+
+def machine_at(source: str) -> tuple[Broker, str]:
+    """The broker, and the first levels of the topics of one machine, that *source* names.
+
+    That is mqtt://HOST[:PORT]/PREFIX/HOST/VM with the levels of the topic as they are, escaped names included, or
+    ws://HOST[:PORT]/PATH?prefix=PREFIX/HOST/VM.
+
+    >>> machine_at("mqtt://localhost/qshim/lab/web%2F1")[1]
+    'qshim/lab/web%2F1'
+
+    :raises UsageError: it names none.
+    """
+    if source.startswith("ws"):
+        broker = broker_of(source)
+        base = broker.prefix
+    else:
+        scheme, _, rest = source.partition("://")
+        authority, _, base = rest.partition("/")
+        broker = broker_of(f"{scheme}://{authority}")
+    levels = base.split("/")
+    if len(levels) < 3 or not all(levels) or set("+#") & set(base):
+        raise UsageError(f"{source}: behind the broker stands PREFIX/HOST/VM, as in mqtt://broker/{PREFIX}/lab/web")
+    return broker, base
 
 
 def _options(parts: SplitResult, url: str) -> dict[str, str]:

@@ -17,10 +17,7 @@ from typing import Any, NoReturn
 
 from qshim.errors import UsageError
 
-__all__ = ["DEFAULT", "LARGEST", "AllowList", "Refusal", "Request", "read_request"]
-
-DEFAULT = "query-*,info"
-"""What is allowed where commands are allowed and none is named."""
+__all__ = ["LARGEST", "AllowList", "Refusal", "Request", "read_request"]
 
 LARGEST = 64 << 10
 """Bytes of a request."""
@@ -149,6 +146,8 @@ def _is_plain(value: object, depth: int = 0) -> bool:
         return _BREAKS_JSON.search(value) is None
     if isinstance(value, float):
         return isfinite(value)
+    if isinstance(value, int):
+        return -(1 << 63) <= value < 1 << 64
     if isinstance(value, dict):
         inner: Iterable[object] = (*value.keys(), *value.values())
     elif isinstance(value, list):

@@ -10,13 +10,11 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import NamedTuple
 
+from qshim.bridge.defaults import DISCOVERY
 from qshim.bridge.payloads import encoded
 from qshim.bridge.topics import Topics
 
-__all__ = ["BIRTH", "PREFIX", "announcements", "withdrawals"]
-
-PREFIX = "homeassistant"
-"""Where Home Assistant looks, unless it was told otherwise."""
+__all__ = ["BIRTH", "announcements", "withdrawals"]
 
 BIRTH = "status"
 """Below the prefix: Home Assistant says `online` there when it starts, and wants to be told again."""
@@ -44,7 +42,7 @@ _ENTITIES = (
 )  # fmt: skip
 
 
-def announcements(topics: Topics, vm: str, prefix: str = PREFIX) -> Iterator[tuple[str, bytes]]:
+def announcements(topics: Topics, vm: str, prefix: str = DISCOVERY) -> Iterator[tuple[str, bytes]]:
     """(topic, message) for each entity of the machine *vm*; all are to be retained."""
     node = _node(topics, vm)
     device = {"identifiers": [node], "name": f"{vm} on {topics.host}", "manufacturer": "QEMU", "model": "qshim bridge"}
@@ -68,7 +66,7 @@ def announcements(topics: Topics, vm: str, prefix: str = PREFIX) -> Iterator[tup
         yield _topic(prefix, entity, node), encoded(document)
 
 
-def withdrawals(topics: Topics, vm: str, prefix: str = PREFIX) -> Iterator[str]:
+def withdrawals(topics: Topics, vm: str, prefix: str = DISCOVERY) -> Iterator[str]:
     """The topics under which an empty message takes the entities of *vm* away."""
     for entity in _ENTITIES:
         yield _topic(prefix, entity, _node(topics, vm))

@@ -13,12 +13,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from qshim.bridge.defaults import COMPRESS_ABOVE, MAX_PAYLOAD
 from qshim.errors import RecordingError
 from qshim.layout.compare import Change, compare
 from qshim.layout.snapshot import Snapshot
 from qshim.layout.snapshot_text import digest, parse, render
 
-__all__ = ["OFFLINE", "ONLINE", "SCHEMA", "Limits", "Payloads", "Position", "dropped", "encoded", "snapshot_of"]
+__all__ = [
+    "OFFLINE",
+    "ONLINE",
+    "SCHEMA",
+    "Limits",
+    "Payloads",
+    "Position",
+    "dropped",
+    "encoded",
+    "is_message",
+    "snapshot_of",
+]
 
 SCHEMA = "qshim/mqtt/1"
 ONLINE, OFFLINE = b"online", b"offline"
@@ -32,9 +44,9 @@ Document = dict[str, Any]
 class Limits:
     """Sizes in bytes."""
 
-    payload: int = 128 << 10
-    """No message is larger: brokers in use allow 128 KiB and more."""
-    compress: int = 16 << 10
+    payload: int = MAX_PAYLOAD
+    """No message is larger."""
+    compress: int = COMPRESS_ABOVE
     """Texts of layouts that are larger are compressed."""
 
 
@@ -157,9 +169,13 @@ class Payloads:
             payload = encoded({**document, "data": None, "omitted": size})
         return payload
 
-    def verdict(self, kind: str, verdict: str, exit_status: int, report: Mapping[str, Any], at: int) -> bytes:
-        """The result of a `crosscheck` or `check`; *report* is the document of `--format json`, None if too large."""
-        found = report.get("changes", report.get("findings", ()))
+    def verdict(self, kind: str, verdict: str, exit_status: int, report: Mapping[str, Any] | None, at: int) -> bytes:
+        """The result of a `crosscheck` or `check`.
+
+        *report* is the document of `--format json`, None where there is none; one that is too large is left out.
+        """
+        known = report or {}
+        found = known.get("changes", known.get("findings", ()))
         document = self._document(
             kind, verdict=verdict, exit_status=exit_status, found=len(found), report=report, time=at
         )
@@ -182,6 +198,11 @@ def dropped(host: str, counts: Mapping[str, int]) -> bytes:
     return encoded(
         {"schema": SCHEMA, "kind": "dropped", "host": host, "total": sum(counts.values()), "vms": dict(counts)}
     )
+
+
+def is_message(data: bytes) -> bool:
+    """Whether a file that begins with *data* is one of our messages, saved."""
+    return data.lstrip().startswith(b"{") and f'"{SCHEMA}"'.encode() in data[:200]
 
 
 def snapshot_of(payload: bytes, name: str = "the message") -> Snapshot:

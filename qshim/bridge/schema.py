@@ -57,7 +57,7 @@ def _verdict(kind: str, verdicts: list[JsonValue]) -> JsonObject:
             "verdict": {"enum": verdicts},
             "exit_status": {"enum": [0, 1, 3]},
             "found": {"type": "integer", "minimum": 0, "description": "changes, or findings with the waived ones"},
-            "report": {"type": ["object", "null"], "description": "as --format json prints it; null where too large"},
+            "report": {"type": ["object", "null"], "description": "that of --format json; null: none, or too large"},
             "time": _TIME,
         },
     )  # fmt: skip
@@ -135,7 +135,13 @@ MQTT_SCHEMA: JsonObject = {
         _verdict("check", ["clean", "findings", "incomplete"]),
         _message(
             "dropped", "<prefix>/<host>/dropped", True, "events that were lost since the bridge started",
-            {"total": _COUNT, "vms": {"type": "object", "additionalProperties": _COUNT}},
+            {
+                "total": _COUNT,
+                "vms": {
+                    "type": "object", "additionalProperties": _COUNT,
+                    "description": "events of each machine, and as `<vm>/command` replies to it",
+                },
+            },
         ),
     ],
 }  # fmt: skip

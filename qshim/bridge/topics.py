@@ -11,7 +11,9 @@ from urllib.parse import unquote_to_bytes
 
 __all__ = ["MachineTopics", "Names", "Topics", "escaped", "stem", "unescaped"]
 
-_SPECIAL = re.compile(r"[/+#%\x00-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
+_NONCHARACTERS = "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
+_SPECIAL = re.compile(rf"[/+#%\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufeff{_NONCHARACTERS}]")
+"""What means something in a topic, and what brokers hang up on (MQTT 3.1.1, 1.5.3)."""
 _LONGEST = 200
 """Characters of an escaped name; a topic has 65535 bytes at most, and names of files in QEMU are of any length."""
 
@@ -24,7 +26,7 @@ def escaped(name: str) -> str:
     >>> escaped("web/1 +x")
     'web%2F1 %2Bx'
     """
-    level = _SPECIAL.sub(lambda m: "".join(f"%{byte:02X}" for byte in m[0].encode("utf-8", "surrogateescape")), name)
+    level = _SPECIAL.sub(lambda m: "".join(f"%{byte:02X}" for byte in _bytes(m[0])), name)
     if len(level) > _LONGEST:
         level = f"{level[:_LONGEST]}~{sha256(level.encode()).hexdigest()[:12]}"
     return level
@@ -45,7 +47,17 @@ def stem(address: str) -> str:
     >>> stem("/run/qemu/web.sock")
     'web'
     """
-    return PurePosixPath(address).stem or address if "/" in address else address
+    if "/" not in address and ":" in address:
+        return address
+    return PurePosixPath(address).stem or address
+
+
+def _bytes(character: str) -> bytes:
+    try:
+        return character.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        # half of a pair, which a monitor may send as \ud800: it is no byte of a file's name
+        return character.encode("utf-8", "surrogatepass")
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,50 +41,49 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def add_bridge_arguments(group: argparse._ArgumentGroup) -> None:
     """What a bridge does, for `qshim bridge` and `qshim serve --mqtt`."""
-    from qshim.bridge import commands, discovery
+    from qshim.bridge import defaults
     from qshim.cli import mqtt
 
     mqtt.add_host(group)
     group.add_argument(
-        "--poll", metavar="SECONDS", type=_positive, default=10.0,
+        "--poll", metavar="SECONDS", type=_positive, default=defaults.POLL,
         help="read the layout again after so long without an event (default: %(default)g)",
     )  # fmt: skip
     group.add_argument(
-        "--queue", metavar="N", type=int, default=10_000,
+        "--queue", metavar="N", type=int, default=defaults.QUEUE,
         help="events that wait while the broker is away; further ones are counted (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
-        "--max-payload", metavar="BYTES", type=int, default=128 << 10,
+        "--max-payload", metavar="BYTES", type=int, default=defaults.MAX_PAYLOAD,
         help="no message is larger (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
-        "--compress-above", metavar="BYTES", type=int, default=16 << 10,
+        "--compress-above", metavar="BYTES", type=int, default=defaults.COMPRESS_ABOVE,
         help="compress texts of layouts that are larger (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
-        "--allow-commands", metavar="LIST", nargs="?", const=commands.DEFAULT,
-        help=f"carry out these commands from the broker; without a LIST: {commands.DEFAULT}. A pattern stands for "
+        "--allow-commands", metavar="LIST", nargs="?", const=defaults.ALLOWED,
+        help=f"carry out these commands from the broker; without a LIST: {defaults.ALLOWED}. A pattern stands for "
         "commands that only read; one that changes the machine has to be named in full",
     )  # fmt: skip
     group.add_argument(
-        "--home-assistant", metavar="PREFIX", nargs="?", const=discovery.PREFIX,
-        help=f"announce machines to Home Assistant (default prefix: {discovery.PREFIX})",
+        "--home-assistant", metavar="PREFIX", nargs="?", const=defaults.DISCOVERY,
+        help=f"announce machines to Home Assistant (default prefix: {defaults.DISCOVERY})",
     )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
     """Bridge until a signal comes."""
-    import asyncio
-
     if args.qemu_argv is not None:
         raise UsageError("qshim bridge attaches to machines that run; to serve one of ours: qshim serve --mqtt URL")
     if len(set(args.attach)) < len(args.attach):
         raise UsageError("--attach: the same address is given twice, and a QMP monitor serves one client")
     from qshim.cli.mqtt import access_of
     from qshim.edge.mqtt_bridge import bridge_attached, log_bridge_to_stderr
+    from qshim.edge.real_qemu import run as run_edge
 
     log_bridge_to_stderr(args.log_level)
-    asyncio.run(bridge_attached(access_of(args), options_of(args), args.attach))
+    run_edge(bridge_attached(access_of(args), options_of(args), args.attach))
     return 0
 
 
@@ -116,7 +115,10 @@ def options_of(args: argparse.Namespace) -> Options:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0.05 <= value <= 86400:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0.05 to 86400")
     return value

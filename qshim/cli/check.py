@@ -15,13 +15,16 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qshim.cli import mqtt
 from qshim.errors import CompareError, QshimError, RecordingError, UsageError
 from qshim.reports.findings import FORMATS
 
 if TYPE_CHECKING:
+    from qshim.crosscheck.snapshots import Reach
     from qshim.layout.project import Built, Project
     from qshim.layout.rules import Finding
     from qshim.layout.snapshot import Snapshot
+    from qshim.reports.findings import Checked
 
 __all__ = ["SUFFIX", "configure", "load_project", "run"]
 
@@ -42,6 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: text")
     parser.add_argument("-o", "--output", metavar="FILE", help="default: standard output")
+    mqtt.add_verdict_arguments(parser, "the name of the folder of the config")
 
 
 def load_project(path: str) -> Project:
@@ -69,12 +73,38 @@ def run(args: argparse.Namespace) -> int:
     chosen = _chosen(project, args.names)
     if args.update and args.names:
         raise UsageError("--update is for all layouts at once; leave out the names")
-    built, failed = _build(chosen, str(folder))
-    goldens = folder / project.goldens
+    reach = mqtt.reached(args)
     if args.update:
-        return _update(project, built, failed, goldens)
-    from qshim.reports.findings import Checked, Failed, rendered
+        return _update(project, *_build(chosen, str(folder), reach), folder / project.goldens)
+    name = folder.resolve().name or "check"
+    with mqtt.judging(args, "check", name, "incomplete"):
+        checked = _checked(args, project, chosen, folder, *_build(chosen, str(folder), reach))
+    from qshim.reports.findings import rendered
 
+    text = rendered(checked, args.format)
+    if args.output is None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    else:
+        from qshim.cli.snapshot import write_text
+
+        write_text(args.output, text)
+        print(f"qshim: {checked.verdict}: {checked.summary()}", file=sys.stderr)
+    if args.mqtt is None:
+        return checked.exit_status
+    from qshim.reports.findings.json import document
+
+    return mqtt.publish_verdict(args, "check", name, checked.verdict, checked.exit_status, document(checked))
+
+
+def _checked(
+    args: argparse.Namespace, project: Project, chosen: Sequence[Built], folder: Path,
+    built: dict[str, list[Snapshot]], failed: dict[str, str],
+) -> Checked:  # fmt: skip
+    from qshim.layout.waivers import waive
+    from qshim.reports.findings import Checked, Failed
+
+    goldens = folder / project.goldens
     findings: list[Finding] = []
     for layout in chosen:
         try:
@@ -86,9 +116,7 @@ def run(args: argparse.Namespace) -> int:
     complete = not failed and not args.names
     if not args.names:
         findings += _unused(project, goldens)
-    from qshim.layout.waivers import waive
-
-    checked = Checked(
+    return Checked(
         waive(findings, project.waivers, date.today(), complete=complete),
         tuple(layout.name for layout in chosen if layout.name in built),
         tuple(Failed(*each) for each in failed.items()),
@@ -96,15 +124,6 @@ def run(args: argparse.Namespace) -> int:
         args.config,
         str(goldens),
     )
-    text = rendered(checked, args.format)
-    if args.output is None:
-        sys.stdout.write(text)
-    else:
-        from qshim.cli.snapshot import write_text
-
-        write_text(args.output, text)
-        print(f"qshim: {checked.verdict}: {checked.summary()}", file=sys.stderr)
-    return checked.exit_status
 
 
 def _chosen(project: Project, names: Sequence[str]) -> list[Built]:
@@ -115,7 +134,9 @@ def _chosen(project: Project, names: Sequence[str]) -> list[Built]:
     return [layout for layout in project.layouts if not names or layout.name in names]
 
 
-def _build(layouts: Sequence[Built], folder: str) -> tuple[dict[str, list[Snapshot]], dict[str, str]]:
+def _build(
+    layouts: Sequence[Built], folder: str, reach: Reach
+) -> tuple[dict[str, list[Snapshot]], dict[str, str]]:
     """Name -> the layout, or both where it was built twice; and why others could not be had."""
     from qshim.cli.crosscheck import machine_from_argv
     from qshim.crosscheck.snapshots import take_snapshot
@@ -130,7 +151,7 @@ def _build(layouts: Sequence[Built], folder: str) -> tuple[dict[str, list[Snapsh
                 built[layout.name] = [
                     await take_snapshot(
                         layout.source, model=machine_from_argv, version=layout.qemu_version, target=layout.target,
-                        folder=folder,
+                        folder=folder, reach=reach,
                     )
                     for _ in range(1 + layout.twice)
                 ]  # fmt: skip

@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qshim.cli import mqtt
 from qshim.cli.coloured import CHOICES
 from qshim.errors import UsageError
 from qshim.reports import FORMATS
@@ -53,6 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--color", choices=CHOICES, default="auto", help="for text; auto: on a terminal, unless NO_COLOR is set"
     )
     parser.add_argument("--strict", action="store_true", help="compare bytes: allow nothing to differ")
+    mqtt.add_verdict_arguments(parser, "as -name or -M calls it, or the stem of the monitor's socket")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,6 +66,39 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--steps goes with --qemu, and with --against for a second QEMU; both are started for them")
     if args.minimise and args.steps is None:
         raise UsageError("--minimise shrinks the steps of --steps; command lines are shrunk by qshim sweep --minimise")
+    name = _name(args)
+    with mqtt.judging(args, "crosscheck", name, "nothing compared"):
+        report = _compared(args)
+    from qshim.cli.coloured import print_report, wanted
+    from qshim.reports import rendered
+
+    if args.format == "text" and wanted(args.color, sys.stdout):
+        print_report(report)
+    else:
+        sys.stdout.write(rendered(report, args.format))
+    sys.stdout.flush()
+    if args.mqtt is None:
+        return report.exit_status
+    from qshim.reports.json import document
+
+    return mqtt.publish_verdict(args, "crosscheck", name, report.verdict, report.exit_status, document(report))
+
+
+def _name(args: argparse.Namespace) -> str:
+    """What the machine is called on a broker unless --vm says it, whatever comes of the comparison."""
+    if args.attach is not None:
+        from qshim.bridge.topics import stem
+
+        return stem(args.attach)
+    words = args.qemu_argv or []
+    told = {word.lstrip("-"): value for word, value in pairwise(words) if word.startswith("-")}
+    for option, key in (("name", "guest="), ("M", "type="), ("machine", "type=")):
+        if option in told:
+            return str(told[option]).partition(",")[0].removeprefix(key) or "default"
+    return "default"
+
+
+def _compared(args: argparse.Namespace) -> Report:
     from qshim.crosscheck import crosscheck
     from qshim.edge.real_qemu import run as run_edge
     from qshim.recording.format import load
@@ -87,14 +123,7 @@ def run(args: argparse.Namespace) -> int:
                 model=machine_from_argv, board=board_from_argv,
             )
         )
-    from qshim.cli.coloured import print_report, wanted
-    from qshim.reports import rendered
-
-    if args.format == "text" and wanted(args.color, sys.stdout):
-        print_report(report)
-        return report.exit_status
-    sys.stdout.write(rendered(report, args.format))
-    return report.exit_status
+    return report
 
 
 def _minimised(args: argparse.Namespace, steps: Sequence[str], report: Report) -> Report:

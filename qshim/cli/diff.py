@@ -3,8 +3,9 @@
 qshim diff layouts/q35.layout argv:'-M q35 -m 4G'
 qshim diff git:main:layouts/q35.layout layouts/q35.layout
 
-A and B are each a FILE (snapshot or recording), git:REV:PATH, argv:'OPTIONS' (a machine of our own),
-qemu:BIN:'OPTIONS' or attach:ADDR. Exit status: 0 the same, 1 they differ, 3 not compared.
+A and B are each a FILE (snapshot, recording, or a message of a bridge), git:REV:PATH, argv:'OPTIONS' (a machine of
+our own), qemu:BIN:'OPTIONS', attach:ADDR, or mqtt://BROKER/PREFIX/HOST/VM, what a bridge told a broker.
+Exit status: 0 the same, 1 they differ, 3 not compared.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from qshim.cli import mqtt
 from qshim.cli.coloured import CHOICES
 from qshim.cli.snapshot import add_dialect
 from qshim.errors import CompareError
@@ -31,6 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--color", choices=CHOICES, default="auto", help="for text; auto: on a terminal, unless NO_COLOR is set"
     )
     add_dialect(parser)
+    mqtt.add_source_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,7 +48,9 @@ def run(args: argparse.Namespace) -> int:
 
     async def taken(source: str) -> Snapshot | str:
         try:
-            return await take_snapshot(source, model=machine_from_argv, version=args.qemu_version, target=args.target)
+            return await take_snapshot(
+                source, model=machine_from_argv, version=args.qemu_version, target=args.target, reach=mqtt.reached(args)
+            )
         except CompareError as error:
             return str(error)
 

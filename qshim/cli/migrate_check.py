@@ -3,9 +3,10 @@
 qshim migrate-check qemu:/opt/qemu-7.2/bin/qemu-system-x86_64:'-M pc-q35-7.2' argv:'-M pc-q35-7.2'
 qshim migrate-check saved.mig layouts/q35.layout
 
-SRC and DST are each a FILE (snapshot or recording), git:REV:PATH, argv:'OPTIONS' (a machine of our own),
-qemu:BIN:'OPTIONS' or attach:ADDR; SRC may also be a migration stream (`migrate exec:cat>FILE`, or `file:FILE`
-from QEMU 10.0 on). Exit status: 0 accepted, 1 refused, 3 unknown.
+SRC and DST are each a FILE (snapshot, recording, or a message of a bridge), git:REV:PATH, argv:'OPTIONS' (a machine
+of our own), qemu:BIN:'OPTIONS', attach:ADDR, or mqtt://BROKER/PREFIX/HOST/VM, what a bridge told a broker; SRC may
+also be a migration stream (`migrate exec:cat>FILE`, or `file:FILE` from QEMU 10.0 on). Exit status: 0 accepted,
+1 refused, 3 unknown.
 
 Checked are what the destination's `ram` section checks: names, lengths and what may be resized, and with --postcopy
 and --ignore-shared page sizes and places. The state of devices is not looked at.
@@ -18,6 +19,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qshim.cli import mqtt
 from qshim.cli.snapshot import add_dialect
 from qshim.errors import RecordingError, UsageError
 
@@ -40,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--postcopy", action="store_true", help="both have the capability postcopy-ram")
     parser.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: text")
     add_dialect(parser)
+    mqtt.add_source_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,7 +54,9 @@ def run(args: argparse.Namespace) -> int:
     from qshim.reports.migration import rendered
 
     async def taken(source: str) -> Snapshot:
-        return await take_snapshot(source, model=machine_from_argv, version=args.qemu_version, target=args.target)
+        return await take_snapshot(
+            source, model=machine_from_argv, version=args.qemu_version, target=args.target, reach=mqtt.reached(args)
+        )
 
     if _is_stream(args.destination):
         raise UsageError(f"{args.destination} is a migration stream: it says what is sent, so it can only be SRC")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from qshim.bridge.overview import Overview, Row
 
-__all__ = ["configure", "run"]
+__all__ = ["configure", "run", "table"]
 
 _STYLES = {
     "running": "green", "paused": "yellow", "prelaunch": "yellow", "unreachable": "red", "same": "green",
@@ -33,24 +33,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Watch until a signal comes, or print once."""
-    import asyncio
-
     from rich.console import Console
 
     from qshim.bridge.overview import Overview
     from qshim.cli.mqtt import access_of
     from qshim.edge.mqtt_watch import look, watch
+    from qshim.edge.real_qemu import run as run_edge
 
     access = access_of(args)
     overview = Overview(access.broker.prefix)
     if args.once or not sys.stdout.isatty():
-        asyncio.run(look(access, overview))
+        run_edge(look(access, overview))
         Console(width=None if sys.stdout.isatty() else 160).print(table(overview))
         return 0
     from rich.live import Live
 
     with Live(table(overview), auto_refresh=False, screen=True) as live:
-        asyncio.run(watch(access, overview, lambda trouble: live.update(table(overview, trouble), refresh=True)))
+        run_edge(watch(access, overview, lambda trouble: live.update(table(overview, trouble), refresh=True)))
     Console().print(table(overview))
     return 0
 
@@ -63,7 +62,8 @@ def table(overview: Overview, trouble: str | None = None) -> Table:
     from qshim.bridge.overview import COLUMNS
 
     rows = overview.rows
-    caption = f"{len(rows)} machines" + (f", {overview.dropped} events lost" if overview.dropped else "")
+    lost = f", {overview.dropped} events lost" if overview.dropped else ""
+    caption = f"{len(rows)} machine{'' if len(rows) == 1 else 's'}{lost}"
     drawn = Table(caption=Text(f"{caption}; {trouble}" if trouble else caption), box=None, pad_edge=False)
     for name in COLUMNS:
         drawn.add_column(name, justify="right" if name == "RAM" else "left")

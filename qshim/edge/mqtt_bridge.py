@@ -15,14 +15,16 @@ from qshim.bridge import discovery
 from qshim.bridge.backoff import Backoff
 from qshim.bridge.broker import Access
 from qshim.bridge.commands import AllowList
+from qshim.bridge.defaults import POLL, QUEUE
 from qshim.bridge.outbox import Outbox, Outgoing
 from qshim.bridge.payloads import OFFLINE, ONLINE, Limits, dropped
 from qshim.bridge.topics import MachineTopics, Names, Topics, stem
 from qshim.edge.mqtt import WINDOW, Link, LinkLost, NotAdmitted, Will, check, connected
 from qshim.edge.mqtt_feed import Attach, Feed
 from qshim.edge.real_qemu import attached, parse_address
+from qshim.errors import UsageError
 
-__all__ = ["Bridge", "Options", "bridge_attached", "log_bridge_to_stderr", "publish_once"]
+__all__ = ["Bridge", "Options", "bridge_attached", "log_bridge_to_stderr"]
 
 _ROLL_CALL_SECONDS = 7.0
 """How long machines wait for each other before they get names: a monitor in use is known after five."""
@@ -41,9 +43,9 @@ class Options:
     """How a bridge behaves."""
 
     host: str
-    poll: float = 10.0
+    poll: float = POLL
     """Seconds after which a layout is read again without any event: QEMU tells of no device that was added."""
-    queue: int = 10_000
+    queue: int = QUEUE
     """Events that wait while the broker is away."""
     queue_bytes: int = 64 << 20
     limits: Limits = field(default_factory=Limits)
@@ -174,8 +176,9 @@ class Bridge:
                     met = True
                     backoff.reset()
                     await self._talk(link)
-            except LinkLost as error:
-                if isinstance(error, NotAdmitted) and not met:
+            except (LinkLost, UsageError) as error:
+                # a certificate that is just being replaced is no reason to leave
+                if not met and isinstance(error, (UsageError, NotAdmitted)):
                     raise
                 if self._lost is None:
                     _log.warning("%s; trying again", error)
@@ -311,16 +314,6 @@ def log_bridge_to_stderr(level: str) -> None:
     log.addHandler(handler)
     log.setLevel(level.upper())
     log.propagate = False
-
-
-async def publish_once(access: Access, topic: str, payload: bytes) -> None:
-    """Publish one retained message, without a last will, and go.
-
-    :raises UsageError: no MQTT library is installed, or a file for TLS cannot be read.
-    :raises LinkLost: the broker cannot be reached, refuses us, or does not say that it has the message.
-    """
-    async with connected(access) as link:
-        await link.publish(topic, payload, retain=True)
 
 
 async def _ended(tasks: Sequence[asyncio.Task[None] | asyncio.Task[bool]]) -> None:

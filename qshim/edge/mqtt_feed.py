@@ -10,7 +10,7 @@ import asyncio
 import gzip
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from qshim.bridge.commands import AllowList, Refusal, Request, read_request
 from qshim.bridge.outbox import Outbox
 from qshim.bridge.payloads import Limits, Payloads, Position
 from qshim.bridge.topics import MachineTopics
-from qshim.edge.mqtt_layout import LayoutReader, Monitored
+from qshim.edge.mqtt_layout import LayoutReader, Monitored, Unsteady
 from qshim.edge.real_qemu import Refused
 from qshim.errors import CompareError, QshimError, RecordingError
 from qshim.layout.snapshot import Snapshot
@@ -33,7 +33,10 @@ _FIRST_SECONDS, _MOST_SECONDS = 0.5, 10.0
 """Between two attempts to attach."""
 
 _SETTLE_SECONDS = 0.2
-"""After an event, before the layout is read: several events often come at once."""
+"""After an event, before anything is asked: several events often come at once."""
+
+_REST = 10
+"""So many times as long as a reading took nothing is read, however many events come: QEMU stands still for it."""
 
 _MOST_REQUESTS = 16
 _log = logging.getLogger(__name__)
@@ -75,7 +78,8 @@ class Feed:
         self._hub = hub
         self._attach = attach
         self._backoff = Backoff(_FIRST_SECONDS, _MOST_SECONDS)
-        self._stale = asyncio.Event()
+        self._stale = (asyncio.Event(), asyncio.Event())
+        """Something happened since the run state, the layout was asked for."""
         self._sequence = 0
         self._requests: asyncio.Queue[Request] = asyncio.Queue(_MOST_REQUESTS)
         self._attached = False
@@ -90,12 +94,17 @@ class Feed:
                     await self._follow(qemu)
             except QshimError as error:
                 await self._unreachable(str(error))
-            finally:
-                self._attached = False
+            except Exception as error:
+                # a machine that says what nobody can make sense of is no reason to leave the others
+                reason = f"{type(error).__name__}: {error}"
+                await self._unreachable(f"the monitor at {self.address} says what a QEMU does not: {reason}")
             await asyncio.sleep(self._backoff.wait())
 
     def request(self, payload: bytes, *, retained: bool) -> None:
         """Somebody published *payload* on our command topic; it is carried out or refused."""
+        if not payload:
+            # somebody takes away what was retained there
+            return
         try:
             request = read_request(payload)
             allowed = self._hub.allowed
@@ -110,7 +119,7 @@ class Feed:
                 raise Refusal(reason, request.id)
             self._requests.put_nowait(request)
         except Refusal as refusal:
-            _log.warning("refused a command for %s: %s", self.named, refusal)
+            _log.info("refused a command for %s: %s", self.named, refusal)
             self._reply(refusal.id, refused=str(refusal))
 
     @property
@@ -134,10 +143,13 @@ class Feed:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._forward(qemu))
-                tasks.create_task(self._watch(qemu, qemu_version))
+                tasks.create_task(self._watch_state(qemu, qemu_version))
+                tasks.create_task(self._watch_layout(qemu))
                 tasks.create_task(self._answer(qemu))
-        except* QshimError as group:
+        except* Exception as group:
             failed += group.exceptions
+        finally:
+            self._attached = False
         raise failed[0] if failed else CompareError("the monitor has nothing more to say")
 
     async def _rename(self, wanted: str | None) -> None:
@@ -172,30 +184,53 @@ class Feed:
         topics, payloads, outbox = self._hub.topics(self._name), self._payloads, self._hub.outbox
         async for event in qemu.events():
             outbox.add(self._name, topics.event(str(event.get("event"))), payloads.event(event, self._next()))
-            self._stale.set()
+            for stale in self._stale:
+                stale.set()
             self._hub.wake()
 
     def _next(self) -> Position:
         self._sequence += 1
         return Position(self._hub.session, self._sequence)
 
-    async def _watch(self, qemu: Monitored, version: str) -> None:
-        """Run state and layout: now, after each event, and every so many seconds."""
+    async def _watch_state(self, qemu: Monitored, version: str) -> None:
+        async def look() -> None:
+            self._state(await qemu.qmp("query-status"), version, None)
+
+        await self._again_and_again(self._stale[0], look)
+
+    async def _watch_layout(self, qemu: Monitored) -> None:
         reader = LayoutReader(qemu)
-        while True:
-            self._stale.clear()
+
+        async def look() -> None:
             async with self._hub.readings:
-                self._state(await qemu.qmp("query-status"), version, None)
                 await self._look(reader)
+
+        await self._again_and_again(self._stale[1], look)
+
+    async def _again_and_again(self, stale: asyncio.Event, look: Callable[[], Awaitable[None]]) -> None:
+        """Look now, after events, and every so many seconds."""
+        loop = asyncio.get_running_loop()
+        while True:
+            stale.clear()
+            begun = loop.time()
+            await look()
+            rest = max(_SETTLE_SECONDS, _REST * (loop.time() - begun))
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._hub.poll):
-                    await self._stale.wait()
-                    await asyncio.sleep(_SETTLE_SECONDS)
+                    await stale.wait()
+                    await asyncio.sleep(rest)
 
     async def _look(self, reader: LayoutReader) -> None:
         topics, at = self._hub.topics(self._name), int(time.time())
         try:
             snapshot = await reader.read()
+        except Unsteady as error:
+            # what is known stays; it is tried again after the next event or so many seconds
+            _log.info("%s: %s", self._name, error)
+            if self._layout is None:
+                self._hub.outbox.retain(topics.layout, self._payloads.no_layout(str(error), at))
+                self._hub.wake()
+            return
         except RecordingError as error:
             _log.warning("%s: the layout cannot be read: %s", self._name, error)
             self._layout = None

@@ -7,12 +7,12 @@ from hashlib import sha256
 from typing import Any, Protocol
 
 from qshim.edge.real_qemu import Refused
-from qshim.errors import CompareError
+from qshim.errors import QshimError
 from qshim.layout.snapshot import Snapshot
 from qshim.recording.canonical import masked_lines
 from qshim.recording.format import FLAT_COMMAND, RAMBLOCK_COMMAND, TREE_COMMAND, QemuVersion, Recording
 
-__all__ = ["LayoutReader", "Monitored"]
+__all__ = ["LayoutReader", "Monitored", "Unsteady"]
 
 _TRIES = 5
 _TEXTS = {
@@ -26,6 +26,10 @@ _TEXTS = {
 _ANSWERS = ("query-memdev", "query-memory-devices")
 _NO_OWNERS = ("magnum", "pica61")
 """QEMU 7.2 never returns from `info mtree -o` on these boards (capture.py)."""
+
+
+class Unsteady(QshimError):
+    """The layout changes faster than it can be read; it is no fault of anybody, and later it may be read."""
 
 
 class Monitored(Protocol):
@@ -52,7 +56,8 @@ class LayoutReader:
     async def read(self) -> Snapshot | None:
         """The layout; None where it is what it was. A change counts once two readings in a row show the same.
 
-        :raises CompareError: the machine is gone, or its layout changed during each of five readings.
+        :raises CompareError: the machine is gone.
+        :raises Unsteady: its layout changed during each of five readings.
         :raises RecordingError: its texts cannot be understood; told once for the same texts.
         """
         hmp, qmp = await self._texts()
@@ -66,7 +71,7 @@ class LayoutReader:
             if mark == before:
                 break
         else:
-            raise CompareError(f"the memory map changed during each of {_TRIES} readings")
+            raise Unsteady(f"the memory map changed during each of {_TRIES} readings")
         self._seen = mark
         version, target, machine, kvm = await self._known()
         status = await self._qemu.qmp("query-status")

@@ -8,12 +8,17 @@ from qshim.layout.rules import RULES, SEVERITIES
 from qshim.reports.findings.model import Checked
 from qshim.views.typed import JsonObject
 
-__all__ = ["CHECK_SCHEMA", "render"]
+__all__ = ["CHECK_SCHEMA", "document", "render"]
 
 
 def render(checked: Checked) -> str:
     """The check as JSON, indented."""
-    document = {
+    return json.dumps(document(checked), indent=2) + "\n"
+
+
+def document(checked: Checked) -> dict[str, object]:
+    """The check as values that JSON knows."""
+    return {
         "schema": "qshim/check/1",
         "verdict": checked.verdict,
         "fail_on": checked.fail_on,
@@ -35,7 +40,6 @@ def render(checked: Checked) -> str:
             for f in checked.findings
         ],
     }
-    return json.dumps(document, indent=2) + "\n"
 
 
 _TEXT: JsonObject = {"type": "string"}
