@@ -92,7 +92,8 @@ class Outbox:
             return
         del self._flying[message]
         if message.retain:
-            if not message.payload and self._values.get(message.topic) == b"":
+            gone = not message.payload and self._values.get(message.topic) == b""
+            if gone and message.topic not in self._unsent:
                 del self._values[message.topic]
         else:
             self.events -= 1
