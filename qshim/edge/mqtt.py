@@ -39,8 +39,9 @@ __all__ = [
 WINDOW = 20
 """Messages without an acknowledgement: the default of paho-mqtt."""
 
-ACK_SECONDS = 15
-"""How long a broker may take to acknowledge; one that reads no more is not told apart from one that is gone."""
+_ACK_SECONDS = 15.0
+"""How long a broker may take to acknowledge at most, and no longer than half as long again as the keepalive: one that
+reads no more is not told apart from one that is gone."""
 
 _GOODBYE_SECONDS = 3.0
 _MOST_MESSAGES = 1000
@@ -144,11 +145,12 @@ def tls_context(access: Access) -> ssl.SSLContext | None:
 class Link:
     """An open connection; made by `connected`."""
 
-    def __init__(self, client: Any, module: Any, messages: Any, broker: str) -> None:
+    def __init__(self, client: Any, module: Any, messages: Any, access: Access) -> None:
         self._client = client
+        self._patience = min(_ACK_SECONDS, 1.5 * access.keepalive)
         self._error = module.MqttError
         self._messages = messages
-        self._broker = broker
+        self._broker = str(access.broker)
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
         """Send *payload* and wait until the broker has it.
@@ -156,7 +158,7 @@ class Link:
         :raises LinkLost: it did not say so in time.
         """
         try:
-            await self._client.publish(topic, payload, qos=1, retain=retain, timeout=ACK_SECONDS)
+            await self._client.publish(topic, payload, qos=1, retain=retain, timeout=self._patience)
         except (self._error, OSError, ValueError) as error:
             raise LinkLost(f"{self._broker} did not acknowledge a message: {error}") from error
 
@@ -166,7 +168,7 @@ class Link:
         :raises LinkLost: the broker does not answer.
         """
         try:
-            await self._client.subscribe(topic, qos=1, timeout=ACK_SECONDS)
+            await self._client.subscribe(topic, qos=1, timeout=self._patience)
         except (self._error, OSError, ValueError) as error:
             raise LinkLost(f"{self._broker} did not let us subscribe to {topic}: {error}") from error
 
@@ -238,7 +240,7 @@ async def connected(access: Access, will: Will | None = None) -> AsyncIterator[L
             messages = await stack.enter_async_context(client.messages(queue_maxsize=_MOST_MESSAGES))
         else:
             messages = client.messages
-        link = Link(client, module, messages, str(access.broker))
+        link = Link(client, module, messages, access)
         try:
             await client.__aenter__()
         except (module.MqttError, OSError, ValueError) as error:

@@ -37,10 +37,13 @@ class Machine:
         self.status = "running"
         self.blocks: list[tuple[str, int]] = []
         """(name, size) of each RAM block."""
+        self.answers: dict[str, Any] = {}
+        """Command -> what it returns instead of what it should."""
         self.asked: Counter[str] = Counter()
         self.sent = 0
         self._server: asyncio.AbstractServer | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
         self._free = asyncio.Lock()
 
     async def start(self) -> None:
@@ -52,8 +55,8 @@ class Machine:
         assert self._server is not None
         self._server.close()
         self.path.unlink(missing_ok=True)
-        if self._writer is not None:
-            self._writer.close()
+        for writer in self._writers:
+            writer.close()
 
     async def fire(self, names: Sequence[str], pause_every: int = 100) -> None:
         """Tell these events."""
@@ -67,11 +70,17 @@ class Machine:
                 await self._writer.drain()
                 await asyncio.sleep(0)
 
+    async def say(self, *values: object) -> None:
+        """Tell these, whatever they are."""
+        for value in values:
+            self._put(value)
+
     def _put(self, value: object) -> None:
         assert self._writer is not None
         self._writer.write(json.dumps(value).encode() + b"\r\n")
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
         async with self._free:
             self._writer = writer
             with suppress(ConnectionError):
@@ -89,6 +98,7 @@ class Machine:
                         self._put({**self._reply(message), "id": message.get("id")})
                     await writer.drain()
             writer.close()
+            self._writers.discard(writer)
             self._writer = None
 
     def _reply(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -115,6 +125,7 @@ class Machine:
             "query-memdev": [],
             "query-memory-devices": [],
         }
+        answers |= self.answers
         if command in answers:
             return {"return": answers[command]}
         return {"error": {"class": "CommandNotFound", "desc": f"The command {command} has not been found"}}
@@ -157,8 +168,7 @@ class Monitors:
             for machine in self.machines:
                 await machine.stop()
             others = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in others:
-                task.cancel()
+            # they end by themselves, for their connections are closed
             await asyncio.gather(*others, return_exceptions=True)
 
         asyncio.run_coroutine_threadsafe(end(), self._loop).result(_SECONDS)

@@ -46,7 +46,7 @@ class Mosquitto:
         return f"mqtt://127.0.0.1:{self.port}"
 
     def _configuration(self) -> Sequence[str]:
-        lines = [f"listener {self.port} 127.0.0.1", "persistence false", "max_queued_messages 0", *self._more]
+        lines = [f"listener {self.port} 127.0.0.1", "max_queued_messages 0", *self._more]
         if not any(line.startswith(("allow_anonymous", "per_listener_settings")) for line in lines):
             lines.append("allow_anonymous true")
         # it would give up root, and then cannot read the test's files
@@ -71,12 +71,12 @@ class Mosquitto:
                 assert time.monotonic() < until, said
                 time.sleep(0.01)
 
-    def stop(self) -> None:
-        """End it; nothing retained survives."""
+    def stop(self, *, saved: bool = False) -> None:
+        """End it; nothing retained survives, unless *saved* and it is configured so."""
         if self._process is not None:
             self.freeze(False)
-            self._process.kill()
-            self._process.wait()
+            self._process.terminate() if saved else self._process.kill()
+            self._process.wait(_SECONDS)
             self._process = None
 
     def freeze(self, frozen: bool = True) -> None:

@@ -42,15 +42,19 @@ class Client:
         user: str | None = None,
         password: str | None = None,
         tls: ssl.SSLContext | None = None,
+        session: str | None = None,
     ) -> None:
+        """*session*: a name under which the broker keeps what comes while we are away."""
         self.received: list[Received] = []
+        self.all: list[Received] = []
+        """What came, forgotten or not."""
         self._changed = threading.Condition()
         self._broken = False
         plain = socket.create_connection(("127.0.0.1", port), _SECONDS)
         self._socket = plain if tls is None else tls.wrap_socket(plain, server_hostname="localhost")
         self._stream = self._socket.makefile("rb")
-        flags = 2 | (0xC0 if user is not None else 0)
-        names = [f"test-{id(self)}", *([user, password or ""] if user is not None else [])]
+        flags = (2 if session is None else 0) | (0xC0 if user is not None else 0)
+        names = [session or f"test-{id(self)}", *([user, password or ""] if user is not None else [])]
         body = b"\0\4MQTT\4" + bytes([flags]) + (0).to_bytes(2, "big") + b"".join(_text(name) for name in names)
         self._send(_CONNECT << 4, body)
         kind, reply = self._packet()
@@ -97,6 +101,15 @@ class Client:
             del self.received[:number]
             return message
 
+    def seen(self, topic: str, seconds: float = _SECONDS, **members: Any) -> Received:
+        """The last message on *topic* with these *members*, as soon as there is one; nothing is forgotten."""
+
+        def found(_: list[Received]) -> list[Received]:
+            return [m for m in self.all if m.topic == topic and (not members or _has(m, members))]
+
+        message: Received = self.wait(found, seconds)[-1]
+        return message
+
     def close(self) -> None:
         """Hang up."""
         if not self.refused:
@@ -121,6 +134,7 @@ class Client:
                 message = Received(body[2 : 2 + length].decode(), body[start:], bool(kind & 1), time.monotonic())
                 with self._changed:
                     self.received.append(message)
+                    self.all.append(message)
                     self._changed.notify_all()
         except (OSError, EOFError, ValueError):
             with self._changed:
