@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from qshim.qom import MemoryBackend, QomObject
     from qshim.recording.format import Recording
 
-__all__ = ["Chardev", "ChardevHost", "Event", "Files", "Ring", "Version", "Vm"]
+__all__ = ["Chardev", "ChardevHost", "Event", "Files", "MonitorState", "Ring", "Version", "Vm"]
 
 T = TypeVar("T")
 
@@ -50,8 +50,28 @@ class Chardev(NamedTuple):
     frontend_open: bool = True
     busy: bool = True
     """A monitor or a device uses it."""
-    monitor: str | None = None
-    """The monitor on it: `qmp` or `hmp`."""
+
+
+class MonitorState:
+    """What a monitor's object says of it (spec/monitor.md 1.12); it changes with `qom-set`."""
+
+    __slots__ = ("chardev", "close_action", "control", "device", "pretty", "readline")
+
+    def __init__(
+        self, device: str, *, control: bool, pretty: bool = False, readline: bool = True, close_action: str = "none"
+    ) -> None:
+        """*close_action* `delete`: monitor and character device go when the client does."""
+        self.device = device
+        """Label of its character device."""
+        self.chardev = device
+        """What its property says of that: it may be set, and nothing comes of it."""
+        self.control = control
+        """QMP; otherwise the human monitor."""
+        self.pretty = pretty
+        """QMP over several lines."""
+        self.readline = readline
+        """The human monitor has a line editor."""
+        self.close_action = close_action
 
 
 class Ring:
@@ -98,6 +118,12 @@ class ChardevHost(Protocol):
 
     def unplug(self, label: str) -> None:
         """Close the device *label*, if it was plugged."""
+
+    def hire(self, state: MonitorState) -> None:
+        """Put a monitor on a character device that has room for it, and greet who is connected."""
+
+    def dismiss(self, state: MonitorState) -> None:
+        """Take the monitor off its character device; a client stays connected, and hears nothing more."""
 
 
 class Vm:
@@ -147,6 +173,10 @@ class Vm:
         """What set-action set; the defaults are QEMU's."""
         self.chardevs: dict[str, Chardev] = {}
         """Character devices by label, the newest last; whoever opens one enters it."""
+        self.monitors: dict[str, MonitorState] = {}
+        """Monitors by the name of their object, the oldest first; whoever serves the machine enters them."""
+        self.monitor: MonitorState | None = None
+        """The one whose command is carried out."""
         self.rings: dict[str, Ring] = {}
         """Ring buffers among them."""
         self.chardev_host: ChardevHost | None = None

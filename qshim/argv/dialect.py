@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["DIALECTS", "Dialect", "known_options", "option_help", "trace_events"]
+__all__ = ["DIALECTS", "Dialect", "known_options", "object_help", "option_help", "trace_events"]
 
 _DATA = Path(__file__).parents[1] / "data"
 
@@ -62,6 +62,16 @@ def option_help(label: str, target: str) -> Mapping[str, tuple[int, str]]:
 
     found = json.loads(lzma.decompress((_DATA / "option-help.json.xz").read_bytes()))[label].get(target, {})
     return {words: (status, text) for words, (status, text) in found.items()}
+
+
+@cache
+def object_help(label: str) -> Mapping[str, str]:
+    """What `-object TYPE,help` prints for each type, whatever the target."""
+    import json
+    import lzma
+
+    found: dict[str, dict[str, str]] = json.loads(lzma.decompress((_DATA / "object-help.json.xz").read_bytes()))
+    return found[label]
 
 
 @cache

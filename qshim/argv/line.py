@@ -20,6 +20,12 @@ class Monitor(NamedTuple):
     """QMP; otherwise the human monitor."""
     pretty: bool = False
     option: str = ""
+    name: str = ""
+    """What its object is called where monitors are objects (monitor.md 1.12)."""
+    readline: bool = True
+    """A line editor; for the human monitor."""
+    close_action: str = "none"
+    """`delete`: it goes with its first client, and so does its character device."""
 
 
 class Port(NamedTuple):

@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from qshim.argv.chardev import parse_chardev, parse_short
-from qshim.argv.dialect import DIALECTS, Dialect, known_options, option_help, trace_events
+from qshim.argv.dialect import DIALECTS, Dialect, known_options, object_help, option_help, trace_events
 from qshim.argv.errors import Answered, OptionError
 from qshim.argv.line import MOST_USERS, CommandLine, Monitor, Port
+from qshim.argv.monitors import mon, monitor, monitor_object, named
 from qshim.argv.opts import IDENTIFIER_HINT, identifier, members, on_off, size, split
 
 __all__ = ["REFUSED", "TOLERATED", "parse"]
@@ -140,14 +141,15 @@ def _checked(line: CommandLine, reader: _Reader, given: set[str]) -> CommandLine
         used[chardev] = used.get(chardev, 0) + 1
         if used[chardev] > (MOST_USERS if known[chardev].mux else 1):
             text = reader.dialect.too_often if known[chardev].mux else reader.dialect.twice_used
-            raise OptionError(f"{option}: {text.format(chardev)}")
+            raise OptionError(f"{option}: {text.format(chardev)}".removeprefix(": "))
 
     if line.qtest is not None and line.qtest not in known:
         raise OptionError('Failed to initialize device for qtest: "chardev:qtest"')
-    for monitor in line.monitors:
-        if monitor.chardev not in known:
-            raise OptionError(f'{monitor.option}: chardev "{monitor.chardev}" not found')
-        use(monitor.chardev, monitor.option)
+    line = line._replace(monitors=named(line.monitors))
+    for each in line.monitors:
+        if each.chardev not in known:
+            raise OptionError(f'{each.option}: chardev "{each.chardev}" not found'.removeprefix(": "))
+        use(each.chardev, each.option)
     for port in line.ports:
         if port.chardev is not None:
             if port.chardev not in known:
@@ -175,8 +177,7 @@ def _with_ports(line: CommandLine, reader: _Reader) -> CommandLine:
         if port.device is not None:
             line = line._replace(chardevs=(*line.chardevs, port.device))
             if port.option.partition(" ")[2].startswith("mon:"):
-                monitor = Monitor(port.device.id, False, False, port.option)
-                line = line._replace(monitors=(*line.monitors, monitor))
+                line = line._replace(monitors=(*line.monitors, Monitor(port.device.id, False, False, port.option)))
         # a PC has as many ports as are asked for, and one of each by itself
         if pc and port.chardev is not None and (line.nodefaults or number > 1):
             line = line._replace(layout=(*line.layout, port.option))
@@ -256,6 +257,8 @@ def _object(line: CommandLine, reader: _Reader, word: str, value: str) -> Comman
         kinds = option_help(reader.dialect.label, reader.target).get("-object help", (0, ""))[1].split("\n")
         if f"  {values['qom-type']}" not in kinds:
             raise OptionError(f"{word} {value}: Parameter 'qom-type' does not accept value '{values['qom-type']}'")
+        if any(key in ("help", "?") and setting is None for key, setting in split(value)[1:]):
+            raise Answered(object_help(reader.dialect.label).get(values["qom-type"], ""))
         if "id" not in values:
             raise OptionError(f"{word} {value}: Parameter 'id' is missing")
         if not identifier(values["id"]):
@@ -264,6 +267,11 @@ def _object(line: CommandLine, reader: _Reader, word: str, value: str) -> Comman
             raise OptionError(f"{word} {value}: Parameter 'mem-path' is missing")
         if values["qom-type"].startswith("memory-backend-") and "size" not in values:
             raise OptionError(f"{word} {value}: Parameter 'size' is missing")
+        if any(monitor.name == values["id"] and not monitor.option for monitor in line.monitors):
+            raise OptionError(f"{word} {value}: Duplicate ID '{values['id']}' for object")
+        if values["qom-type"] in ("monitor-qmp", "monitor-hmp"):
+            # no other machine: every recorded one can have it
+            return monitor_object(line, f"{word} {value}", values)
     return line._replace(layout=(*line.layout, f"{word} {value}"))
 
 
@@ -386,46 +394,13 @@ def _chardev(line: CommandLine, reader: _Reader, word: str, value: str) -> Comma
 
 def _monitor(control: bool, pretty: bool = False) -> _Apply:
     def apply(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
-        if value == "none" and not control:
-            return line
-        number = sum(device.id.startswith("compat_monitor") for device in line.chardevs)
-        label = f"compat_monitor{number}"
-        if value.startswith("chardev:"):
-            label = value.removeprefix("chardev:")
-        else:
-            device = parse_short(word, value, label, reader.dialect)
-            line = line._replace(chardevs=(*line.chardevs, device))
-        return line._replace(monitors=(*line.monitors, Monitor(label, control, pretty, f"{word} {value}")))
+        return monitor(line, reader.dialect, f"{word} {value}", control, pretty)
 
     return apply
 
 
 def _mon(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
-    where = f"{word} {value}"
-    if reader.dialect.mon_is_deprecated:
-        instead = "'-mon' is deprecated, use '-object' with 'monitor-hmp' or 'monitor-qmp' types instead"
-        line = line._replace(warnings=(*line.warnings, f"{where}: warning: {instead}"))
-    values, warnings = members(value, "chardev")
-    line = line._replace(warnings=(*line.warnings, *(f"{where}: {warning}" for warning in warnings)))
-
-    def fail(desc: str) -> OptionError:
-        error = OptionError(f"{where}: {desc}")
-        error.warnings = line.warnings
-        return error
-
-    for key in values:
-        if key not in ("chardev", "mode", "pretty", "id"):
-            raise fail(f"Invalid parameter '{key}'")
-    if "chardev" not in values:
-        raise fail("Parameter 'chardev' is missing")
-    mode = values.get("mode", "readline")
-    if mode not in ("readline", "control"):
-        raise fail(f"Parameter 'mode' does not accept value '{mode}'")
-    pretty = on_off(values, "pretty", False, fail)
-    if pretty and mode == "readline":
-        raise fail("'pretty' is not compatible with HMP monitors")
-    monitor = Monitor(values["chardev"], mode == "control", pretty, where)
-    return line._replace(monitors=(*line.monitors, monitor))
+    return mon(line, reader.dialect, f"{word} {value}")
 
 
 def _preconfig(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:

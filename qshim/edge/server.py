@@ -11,13 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from qshim.argv import Chardev as Device
-from qshim.argv import CommandLine, Monitor, OptionError
+from qshim.argv import CommandLine, OptionError
 from qshim.edge.chardevs import Backend, Policy, backend
 from qshim.edge.stream import Receiver, Stream
 from qshim.monitor.hmp.telnet import OFFER, TelnetFilter
 from qshim.monitor.mux import Mux, SilentPort, User
 from qshim.monitor.qmp.session import QmpMonitor, QmpSession
-from qshim.vm import Chardev, Vm
+from qshim.vm import Chardev, MonitorState, Vm
 
 if TYPE_CHECKING:
     from qshim.monitor.hmp.table import Monitor as HumanMonitor
@@ -59,6 +59,7 @@ class Connection:
         self.label = device.device.id
         """The character device's id."""
         self._stream = make(self)
+        self._seat = seat
         telnet = device.device.address is not None and device.device.address.telnet
         self._telnet = TelnetFilter() if telnet else None
         self.session: _Session = seat.session(server.vm, self._send)
@@ -70,6 +71,12 @@ class Connection:
             return
         if self._telnet is not None:
             self._stream.write(OFFER)
+        self._greet()
+
+    def _greet(self) -> None:
+        if self._seat.idle:
+            # what comes stays where it is until somebody wants it
+            return
         if self._device.device.kind == "udp" and not self._server.vm.quirks.udp_opens:
             # a device that never opens: QMP waits for that, the human monitor reads without a prompt
             if not isinstance(self.session, QmpSession):
@@ -77,6 +84,14 @@ class Connection:
             return
         self.session.start()
         self._stream.start()
+
+    def hand_to(self, seat: _Place) -> None:
+        """From now on the client talks with *seat*."""
+        self.session.stop()
+        self._stream.rest()
+        self._seat = seat
+        self.session = seat.session(self._server.vm, self._send)
+        self._greet()
 
     def _send(self, data: bytes) -> None:
         if self._server.faults is None:
@@ -120,32 +135,59 @@ class Connection:
         self.session.stop()
         self._server.one_gone(self)
         self._device.released()
+        self._seat.left()
         self._server.show_chardevs()
 
 
-class _Place(Protocol):
+class _Place:
     """What a character device leads to."""
+
+    idle = False
+    """Nobody reads what comes."""
+
+    def left(self) -> None:
+        """The client has gone."""
 
     def session(self, vm: Vm, send: Callable[[bytes], object]) -> _Session:
         """Who talks with the next client."""
+        raise NotImplementedError
 
 
-class _Seat:
+class _Nobody(_Place):
+    """A character device that was made by a monitor's command, and that nothing uses yet, or any more."""
+
+    idle = True
+
+    def session(self, vm: Vm, send: Callable[[bytes], object]) -> _Session:
+        return SilentPort()
+
+
+class _Seat(_Place):
     """A monitor: what it is, and what it keeps from client to client."""
 
-    def __init__(self, monitor: Monitor, *, oob: bool, opens: bool = True) -> None:
-        self.monitor = monitor
+    def __init__(
+        self, state: MonitorState, *, kind: str, opens: bool = True, gone: Callable[[], None] | None = None
+    ) -> None:
+        """*kind* of character device; *gone* is called when a client has left."""
+        self.state = state
         self.opens = opens
-        self.control = QmpMonitor(oob=oob) if monitor.control else None
+        self._gone = gone
+        # the others cannot be moved to a thread of their own (monitor.md 1.2)
+        oob = kind not in ("null", "ringbuf", "memory", "vc")
+        self.control = QmpMonitor(oob=oob, state=state) if state.control else None
         self.human: HumanMonitor | None = None
-        if not monitor.control:
+        if not state.control:
             from qshim.monitor.hmp.table import Monitor as HumanMonitor
 
             self.human = HumanMonitor()
 
+    def left(self) -> None:
+        if self._gone is not None and self.state.close_action == "delete":
+            self._gone()
+
     def session(self, vm: Vm, send: Callable[[bytes], object]) -> _Session:
         if self.control is not None:
-            return QmpSession(vm, send, pretty=self.monitor.pretty, monitor=self.control)
+            return QmpSession(vm, send, monitor=self.control)
         return self.user(vm, send)
 
     def user(self, vm: Vm, send: Callable[[bytes], object]) -> User:
@@ -155,7 +197,7 @@ class _Seat:
         # most machines have no human monitor, and a greeting waits for what is imported
         from qshim.monitor.hmp.session import HmpSession
 
-        return HmpSession(vm, send, monitor=self.human, opens=self.opens)
+        return HmpSession(vm, send, monitor=self.human, opens=self.opens, readline=self.state.readline)
 
 
 class _MuxedControl(SilentPort):
@@ -188,14 +230,14 @@ class _MuxedControl(SilentPort):
             self._session.resume()
 
 
-class _Port:
+class _Port(_Place):
     """A port of the machine with a device of its own."""
 
     def session(self, vm: Vm, send: Callable[[bytes], object]) -> _Session:
         return SilentPort()
 
 
-class _Test:
+class _Test(_Place):
     """The qtest server, which test programs drive the machine by; *path* as -qtest-log says."""
 
     def __init__(self, path: str | None) -> None:
@@ -211,7 +253,7 @@ class _Test:
         return QtestSession(server, send, self.log)
 
 
-class _Shared:
+class _Shared(_Place):
     """A device with several users."""
 
     def __init__(self, vm: Vm, escape: int) -> None:
@@ -244,22 +286,20 @@ class Server:
         self._all_gone = asyncio.Event()
         self._policy = _with_objects(policy or Policy(), line)
         self.backends = [backend(_own(device), self._policy) for device in line.chardevs]
-        self._used = {monitor.chardev: "qmp" if monitor.control else "hmp" for monitor in line.monitors}
+        self._used = {monitor.chardev for monitor in line.monitors}
         by_id = dict(zip((device.id for device in line.chardevs), self.backends, strict=True))
         self._shared = {device.id: _Shared(vm, line.escape) for device in line.chardevs if device.mux}
         for label, shared in self._shared.items():
             by_id[label].connected = partial(self._connected, shared)
         for monitor in line.monitors:
-            # the others cannot be moved to a thread of their own (monitor.md 1.2)
-            kind = by_id[monitor.chardev].device.kind
-            seat = _Seat(monitor, oob=kind not in ("null", "ringbuf", "vc"), opens=kind != "udp" or vm.quirks.udp_opens)
-            if monitor.chardev in self._shared:
-                mux = self._shared[monitor.chardev].mux
-                mux.attach(seat.user(vm, mux.write))
-            else:
-                by_id[monitor.chardev].connected = partial(self._connected, seat)
+            state = MonitorState(
+                monitor.chardev, control=monitor.control, pretty=monitor.pretty, readline=monitor.readline,
+                close_action=monitor.close_action,
+            )  # fmt: skip
+            vm.monitors[monitor.name or monitor.chardev] = state
+            self._seat(state, by_id[monitor.chardev])
         if line.qtest is not None:
-            self._used.setdefault(line.qtest, "qtest")
+            self._used.add(line.qtest)
             by_id[line.qtest].connected = partial(self._connected, _Test(line.qtest_log))
         for port in line.ports:
             if port.chardev in self._shared:
@@ -267,13 +307,32 @@ class Server:
                 if vm.machine != "none":
                     self._shared[port.chardev].mux.attach(SilentPort())
             elif port.chardev is not None:
-                self._used.setdefault(port.chardev, "port")
+                self._used.add(port.chardev)
                 by_id[port.chardev].connected = partial(self._connected, _Port())
         vm.rings |= {each.device.id: each.ring for each in self.backends if each.ring is not None}
         vm.chardev_host = self
         vm.subscribe(lambda event: None, self._ended.set)
         loop = asyncio.get_running_loop()
         vm.set_clock(lambda seconds, call: loop.call_later(seconds, call))
+
+    def _seat(self, state: MonitorState, device: Backend) -> _Seat:
+        """Let clients of *device* talk with the monitor."""
+        kind = device.device.kind
+        seat = _Seat(
+            state, kind=kind, opens=kind != "udp" or self.vm.quirks.udp_opens, gone=partial(self._delete, state)
+        )
+        if state.device in self._shared:
+            mux = self._shared[state.device].mux
+            mux.attach(seat.user(self.vm, mux.write))
+        else:
+            device.connected = partial(self._connected, seat)
+        return seat
+
+    def _delete(self, state: MonitorState) -> None:
+        """The client of a monitor with close-action=delete has gone: so does the monitor, and its device."""
+        from qshim.monitor.monitors import forget
+
+        forget(self.vm, state)
 
     def _connected(self, seat: _Place, device: Backend, make: Callable[[Receiver], Stream]) -> None:
         connection = Connection(self, seat, device, make)
@@ -292,14 +351,13 @@ class Server:
         """Enter the character devices where query-chardev looks."""
         for each in self.backends:
             label = each.device.id
-            kind = self._used.get(label)
             if each.device.mux:
                 self.vm.chardevs[label] = Chardev(label, each.filename)
                 label = label.removesuffix(_BASE)
                 self.vm.chardevs[label] = Chardev(label, "mux")
             else:
-                monitor = kind if kind in ("qmp", "hmp") else None
-                self.vm.chardevs[label] = Chardev(label, each.filename, kind is not None, kind is not None, monitor)
+                used = label in self._used
+                self.vm.chardevs[label] = Chardev(label, each.filename, used, used)
 
     def plug(self, device: Device) -> str:
         """Open *device* for a monitor command; its name as query-chardev shows it.
@@ -308,6 +366,7 @@ class Server:
         """
         new = backend(device, self._policy)
         new.told = False
+        new.connected = partial(self._connected, _Nobody())
         new.open()
         self.backends.append(new)
         self.show_chardevs()
@@ -318,6 +377,45 @@ class Server:
         for each in [each for each in self.backends if each.device.id == label]:
             each.close()
             self.backends.remove(each)
+        for connection in [each for each in self.connections if each.label == label]:
+            connection.close()
+        self._used.discard(label)
+
+    def hire(self, state: MonitorState) -> None:
+        """Put a monitor on a character device that has room for it, and greet who is connected."""
+        label = state.device
+        device = next((each for each in self.backends if each.device.id.removesuffix(_BASE) == label), None)
+        if device is None:
+            device = self._own_device(label)
+        self._used.add(label)
+        seat = self._seat(state, device)
+        if device not in self.backends:
+            self.backends.append(device)
+            device.open()
+        elif label not in self._shared:
+            for connection in [each for each in self.connections if each.label == label]:
+                connection.hand_to(seat)
+        self.show_chardevs()
+
+    def _own_device(self, label: str) -> Backend:
+        """A device for one that needs nothing of the host, and was nothing but a name so far."""
+        ring = self.vm.rings.get(label)
+        if ring is None:
+            return backend(Device(label, "null", ""), self._policy)
+        made = backend(Device(label, "ringbuf", "", size=ring.size), self._policy)
+        made.ring = ring
+        return made
+
+    def dismiss(self, state: MonitorState) -> None:
+        """Take the monitor off its character device; a client stays connected, and hears nothing more."""
+        nobody = _Nobody()
+        for each in self.backends:
+            if each.device.id == state.device:
+                each.connected = partial(self._connected, nobody)
+        for connection in [each for each in self.connections if each.label == state.device]:
+            connection.hand_to(nobody)
+        self._used.discard(state.device)
+        self.show_chardevs()
 
     async def start(self) -> None:
         """Open every character device, in order; one with wait=on first waits for its client, as QEMU does.

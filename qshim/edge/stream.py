@@ -81,6 +81,10 @@ class Stream:
         """Begin to read."""
         self._listen()
 
+    def rest(self) -> None:
+        """Read no further until `start`; what comes meanwhile stays where it is."""
+        self._deaf()
+
     def _listen(self) -> None:
         if self._reading is None or self._listening or self._closing:
             return

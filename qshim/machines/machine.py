@@ -240,8 +240,9 @@ class Machine:
             # behind the objects of the command line, in front of main memory
             for monitor in request.line.monitors:
                 kind = "monitor-qmp" if monitor.control else "monitor-hmp"
-                if board.objects.child(monitor.chardev) is None:
-                    board.objects.add_child(monitor.chardev, QomObject(kind))
+                name = monitor.name or monitor.chardev
+                if board.objects.child(name) is None:
+                    board.objects.add_child(name, QomObject(kind))
 
     def check_backend(self) -> None:
         """-machine memory-backend."""

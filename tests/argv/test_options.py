@@ -22,8 +22,8 @@ def test_monitors() -> None:
         ),
     )  # fmt: skip
     assert line.monitors == (
-        Monitor("compat_monitor0", option=f"-qmp {first}"),
-        Monitor("compat_monitor1", pretty=True, option=f"--qmp-pretty {second}"),
+        Monitor("compat_monitor0", option=f"-qmp {first}", name="compat_monitor0"),
+        Monitor("compat_monitor1", pretty=True, option=f"--qmp-pretty {second}", name="compat_monitor1"),
     )
     # short forms pass in silence here, and are warned about with -chardev
     assert line.warnings == ()
@@ -139,7 +139,9 @@ SHORT = "unix:q.sock,server=on,foo=1"
          ["-chardev socket,id=a,path=x,reconnect=1: Invalid parameter 'reconnect'"]),
         (["-monitor", "chardev:x"], ['-monitor chardev:x: chardev "x" not found']),
         (["-chardev", "null,id=a", "-monitor", "chardev:a", "-qmp", "chardev:a"],
-         ["-qmp chardev:a: chardev 'a' is already in use"]),
+         ["-qmp chardev:a: Duplicate ID 'a' for mon"]),
+        (["-chardev", "null,id=a", "-monitor", "chardev:a", "-mon", "a"],
+         ["-mon a: chardev 'a' is already in use"]),
         (["-mon", "a,mode=foo"], ["-mon a,mode=foo: Parameter 'mode' does not accept value 'foo'"]),
         (["-mon", "a,pretty=on"], ["-mon a,pretty=on: 'pretty' is not compatible with HMP monitors"]),
         (["-m", "0.3"], ["-m 0.3: Parameter 'size' expects a non-negative number below 2^64\n"
@@ -153,8 +155,8 @@ SHORT = "unix:q.sock,server=on,foo=1"
           "-serial mon:foo: could not connect serial device to character backend 'mon:foo'"]),
         (["-serial", "chardev:x"],
          ["-serial chardev:x: could not connect serial device to character backend 'chardev:x'"]),
-        (["-chardev", "null,id=x,mux=on", *["-monitor", "chardev:x"] * 5],
-         ["-monitor chardev:x: too many uses of multiplexed chardev 'x' (maximum is 4)"]),
+        (["-chardev", "null,id=x,mux=on", *["-mon", "x"] * 5],
+         ["-mon x: too many uses of multiplexed chardev 'x' (maximum is 4)"]),
         (["-nographic", "-daemonize"], ["-nographic cannot be used with -daemonize"]),
         (["-uuid", "1234"], ["-uuid 1234: failed to parse UUID string: wrong format"]),
         (["-name", "a,foo=1"], ["-name a,foo=1: Invalid parameter 'foo'"]),

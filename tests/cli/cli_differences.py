@@ -13,5 +13,4 @@ DIFFERENT: dict[str, tuple[str, ...]] = {
         "machine-accel-list",
     ),
     "not modelled: migration (-incoming)": ("preconfig-incoming",),
-    "objects that are monitors": ("obj-monitor-qmp-help@11.1",),
 }  # fmt: skip

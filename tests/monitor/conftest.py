@@ -8,8 +8,8 @@ import pytest
 
 from qshim import versions
 from qshim.memory import Topology
-from qshim.monitor.qmp.session import QmpSession
-from qshim.vm import Vm
+from qshim.monitor.qmp.session import QmpMonitor, QmpSession
+from qshim.vm import MonitorState, Vm
 
 
 def empty_vm(dialect: str = "11.1", *, name: str | None = None, cpus: int = 1) -> Vm:
@@ -23,7 +23,8 @@ class Conversation:
     def __init__(self, vm: Vm, *, pretty: bool = False) -> None:
         self.vm = vm
         self.sent: list[bytes] = []
-        self.session = QmpSession(vm, self.sent.append, pretty=pretty)
+        state = vm.monitors.get("compat_monitor0") or MonitorState("", control=True, pretty=pretty)
+        self.session = QmpSession(vm, self.sent.append, monitor=QmpMonitor(state=state))
         self.session.start()
         self.greeting = self.sent.pop()
 

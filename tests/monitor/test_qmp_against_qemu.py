@@ -12,7 +12,7 @@ import pytest
 
 from qshim import versions
 from qshim.recording.format import load
-from qshim.vm import Chardev, Vm
+from qshim.vm import Chardev, MonitorState, Vm
 from tests.monitor.masks import masked
 from tests.support.oracle import needs
 
@@ -122,7 +122,8 @@ def test_odd_values(converse: Callable[..., Any], tmp_path: Path, dialect: str, 
     theirs = iter(done.stdout.splitlines()[2:])
     vm = Vm.from_recording(load(RECORDINGS / f"q35-{dialect}.qrec.xz"))
     vm.files = Anywhere()
-    vm.chardevs["compat_monitor0"] = Chardev("compat_monitor0", "stdio", monitor="qmp")
+    vm.chardevs["compat_monitor0"] = Chardev("compat_monitor0", "stdio")
+    vm.monitors["compat_monitor0"] = MonitorState("compat_monitor0", control=True)
     talk = converse(vm=vm)
     talk.say(b'{"execute":"qmp_capabilities"}')
     for (name, _), line in zip(asked[1], lines[1], strict=True):

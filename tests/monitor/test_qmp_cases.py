@@ -19,7 +19,7 @@ import pytest
 import qshim
 from qshim import versions
 from qshim.recording.format import Recording, load
-from qshim.vm import Chardev, Vm
+from qshim.vm import Chardev, MonitorState, Vm
 from tests.monitor.masks import masked
 
 CASES = Path(__file__).parents[2] / "fixtures" / "monitor" / "qmp-cases.jsonl.xz"
@@ -65,7 +65,8 @@ def the_input(row: dict[str, Any]) -> bytes:
 def test_replies_are_qemus(converse: Callable[..., Any], row: dict[str, Any], dialect: str, step: int) -> None:
     vm = Vm.from_recording(the_pc(dialect), later=True)
     vm.files = Nowhere()
-    vm.chardevs["compat_monitor0"] = Chardev("compat_monitor0", "unix:/run/q,server=on", monitor="qmp")
+    vm.chardevs["compat_monitor0"] = Chardev("compat_monitor0", "unix:/run/q,server=on")
+    vm.monitors["compat_monitor0"] = MonitorState("compat_monitor0", control=True)
     talk = converse(vm=vm)
     # rows were taken with one line in front, which positions count
     opening = OPENING[row["mode"]]

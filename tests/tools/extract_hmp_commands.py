@@ -116,11 +116,14 @@ def printed(binary: str, lines: list[str]) -> dict[str, list[str]]:
 
 
 def texts(binary: str) -> dict[str, list[str]]:
-    """Fixed texts that tell about the binary: what can be logged, which objects can be made, of what properties."""
-    objects = "object_add help"
-    found = printed(binary, ["help log", objects])
-    types = [line.strip() for line in found[objects][1:] if line.startswith("  memory-backend")]
-    return found | printed(binary, [f"object_add {name},help" for name in types])
+    """Fixed texts that tell about the binary: what can be logged, which objects can be made, how it would migrate."""
+    return {line: text for line, text in printed(binary, list(TEXTS)).items() if not text[0].startswith("unknown")}
+
+
+TEXTS = (
+    "help log", "object_add help", "info migrate_capabilities", "info migrate_parameters", "info dirty_rate",
+    "info via",
+)  # fmt: skip
 
 
 def main() -> None:

@@ -1,14 +1,16 @@
 """Ask real QEMUs which command line options they have and what they print for `help`; write qshim/data/.
 
-    python -m tests.tools.extract_options
+    python -m tests.tools.extract_options [--objects]
 
 `options.json`: QEMU version -> option -> whether it takes a value. `option-help.json.xz`: version ->
-target -> option and value -> exit status, stdout. Warnings about modules of a graphical user interface
-that is not installed are no part of it.
+target -> option and value -> exit status, stdout. `object-help.json.xz`: version -> type -> what `-object TYPE,help`
+prints, which is the same for all targets; --objects makes this one only. Warnings about modules of a graphical user
+interface that is not installed are no part of it.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import lzma
 import re
@@ -57,7 +59,30 @@ def options(binary: str, text: str) -> dict[str, bool]:
     return found
 
 
+def objects(binary: str) -> dict[str, str]:
+    """What `-object TYPE,help` prints for each type of `-object help`."""
+    listed = run(binary, "-object", "help").stdout
+    found = {}
+    for name in re.findall(r"^  ([\w-]+)$", listed, re.M):
+        told = run(binary, "-object", f"{name},help")
+        if told.returncode == 0:
+            found[name] = told.stdout
+    return found
+
+
+def packed(document: object) -> bytes:
+    text = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+    return lzma.compress(text, preset=9 | lzma.PRESET_EXTREME)
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--objects", action="store_true", help="ask for the help of objects only")
+    only = parser.parse_args().objects
+    help_of_objects = {label: objects(binaries()[label, "x86_64"]) for label in LABELS}
+    (DATA / "object-help.json.xz").write_bytes(packed(help_of_objects))
+    if only:
+        return
     known: dict[str, dict[str, bool]] = {}
     texts: dict[str, dict[str, dict[str, tuple[int, str]]]] = {}
     for label in LABELS:
@@ -81,8 +106,7 @@ def main() -> None:
                 known[label] = options(binary, answers["-h"].stdout)
                 print(label, len(known[label]))
     (DATA / "options.json").write_text(json.dumps(known, sort_keys=True, separators=(",", ":")) + "\n")
-    packed = json.dumps(texts, sort_keys=True, separators=(",", ":")).encode()
-    (DATA / "option-help.json.xz").write_bytes(lzma.compress(packed, preset=9 | lzma.PRESET_EXTREME))
+    (DATA / "option-help.json.xz").write_bytes(packed(texts))
 
 
 if __name__ == "__main__":

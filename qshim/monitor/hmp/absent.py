@@ -223,7 +223,7 @@ def _make_terminal(vm: Vm) -> None:
     from qshim.monitor.qmp.objects import objects_of
     from qshim.qom import QomObject
 
-    _TERMINALS[vm] = f"compat_monitor{sum(each.monitor is not None for each in vm.chardevs.values())}"
+    _TERMINALS[vm] = f"compat_monitor{len(vm.monitors)}"
     objects_of(vm).add_child(_TERMINALS[vm], QomObject("monitor-hmp"))
 
 

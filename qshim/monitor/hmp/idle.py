@@ -11,6 +11,7 @@ from qshim.monitor.registry import CommandError
 from qshim.vm import Vm
 
 __all__ = [
+    "info_accelerators",
     "info_block_jobs",
     "info_capture",
     "info_mice",
@@ -105,8 +106,26 @@ def _nothing(command: str, name: str) -> Handler:
 
 for _name, _command in (
     ("info tpm", "query-tpm"), ("info cryptodev", "query-cryptodev"), ("info firmware-log", "query-firmware-log"),
+    ("info blockstats", "query-blockstats"),
 ):  # fmt: skip
     HMP.command(_name)(_nothing(_command, _name))
+
+
+def _fixed(name: str) -> Handler:
+    """A handler that prints what the binary does, since no command of ours changes what it is about."""
+    return lambda call: fixed_text(call.vm.quirks.label, name) or ""
+
+
+for _name in ("info dirty_rate", "info migrate_capabilities", "info migrate_parameters", "info via"):
+    HMP.command(_name)(_fixed(_name))
+
+
+@HMP.command("info accelerators")
+def info_accelerators(call: Call) -> str:
+    """What could execute the guest; the one in use stands in brackets."""
+    told = ask(call.vm, "query-accelerators")
+    names = [f"[{name}]" if name == told["enabled"] else str(name) for name in told["present"]]
+    return f"{' '.join(names)}\n"
 
 
 @HMP.command("info vm-generation-id")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from qshim.argv.dialect import object_help
 from qshim.monitor.hmp.catalogue import fixed_text
 from qshim.monitor.json import JsonError, Scanner
 from qshim.monitor.registry import CommandError
@@ -191,10 +192,11 @@ _OF_TYPE: Mapping[str, Mapping[str, Callable[[str, str], object]]] = {
 
 def _readers(vm: Vm, kind: str) -> dict[str, Callable[[str, str], object]] | None:
     """How the members of a type without behaviour are read; None where *kind* is no such type."""
+    from qshim.monitor.monitors import KINDS
     from qshim.monitor.qmp.extensions import schema_for
     from qshim.monitor.qmp.plainobjects import PLAIN
 
-    if kind not in PLAIN:
+    if kind not in PLAIN and kind not in KINDS:
         return None
     types = schema_for(vm).types
     variants = types[str(types["object-add"]["arg-type"])]["variants"]
@@ -228,8 +230,8 @@ def object_arguments(vm: Vm, text: str) -> dict[str, Any] | str:
         members, wants_help = parsed_keyval(text, "qom-type")
     kind = members.get("qom-type")
     if wants_help:
-        told = fixed_text(vm.quirks.label, f"object_add {kind},help" if kind else "object_add help")
-        return told if told is not None else f"object_add {kind},help is not modelled by qshim\n"
+        told = object_help(vm.quirks.label).get(str(kind)) if kind else None
+        return told if told is not None else fixed_text(vm.quirks.label, "object_add help") or ""
     if kind is None:
         raise CommandError("Parameter 'qom-type' is missing")
     known = fixed_text(vm.quirks.label, "object_add help") or ""

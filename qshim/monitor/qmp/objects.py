@@ -9,6 +9,8 @@ from weakref import WeakKeyDictionary
 
 from qshim.devices.errors import DeviceError
 from qshim.devices.memory.backends import Around, check_free, make_backend
+from qshim.monitor.monitors import KINDS, dismiss, make
+from qshim.monitor.monitors import check_leaving as check_leaving_monitor
 from qshim.monitor.qmp.extensions import schema_for
 from qshim.monitor.qmp.plainobjects import PLAIN, PlainObject, check_leaving
 from qshim.monitor.qmp.table import QMP
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from qshim.memory import MemoryRegion, RAMBlock
     from qshim.vm import Vm
 
-__all__ = ["backends", "object_add", "object_del", "object_order", "objects_of", "query_memdev", "told_of"]
+__all__ = ["backends", "leave", "object_add", "object_del", "object_order", "objects_of", "query_memdev", "told_of"]
 
 Arguments = Mapping[str, object]
 
@@ -35,7 +37,12 @@ def objects_of(vm: Vm) -> QomObject:
     vm.build()
     if vm.qom is None:
         vm.qom = QomObject.root()
-    return vm.qom.at("objects") or vm.qom.add_child("objects", QomObject("container"))
+    objects = vm.qom.at("objects") or vm.qom.add_child("objects", QomObject("container"))
+    if vm.quirks.monitors_are_objects:
+        for name, monitor in vm.monitors.items():
+            if objects.child(name) is None:
+                objects.add_child(name, QomObject(KINDS[not monitor.control]))
+    return objects
 
 
 def backends(vm: Vm) -> dict[str, MemoryBackend]:
@@ -91,7 +98,7 @@ def object_add(vm: Vm, arguments: Arguments) -> object:
         raise CommandError("Parameter 'id' expects an identifier")
     if kind == "memory-backend-epc":
         raise CommandError("invalid object type: memory-backend-epc")
-    if kind not in PLAIN and not kind.startswith("memory-backend-"):
+    if kind not in PLAIN and kind not in KINDS and not kind.startswith("memory-backend-"):
         raise CommandError(f"object-add of {kind} is not modelled by qshim")
     objects = objects_of(vm)
     context = arguments.get("prealloc-context")
@@ -103,6 +110,10 @@ def object_add(vm: Vm, arguments: Arguments) -> object:
             PLAIN[kind](vm, arguments)
             check_free(objects, name)
             made: QomObject = PlainObject(kind, arguments)
+        elif kind in KINDS:
+            check_free(objects, name)
+            make(vm, kind, name, arguments)
+            made = QomObject(kind)
         else:
             around = Around(vm.topology, vm.quirks, vm.may_write, hash_order)
             known[name], region, made = make_backend(around, kind, name, arguments, objects)
@@ -134,16 +145,25 @@ def object_del(vm: Vm, arguments: Arguments) -> object:
             vm.topology.ram.free(block)
         del backends(vm)[name]
         _regions(vm).pop(name, None)
-    elif found.type_name == "monitor-qmp":
-        raise CommandError("Cannot delete the current QMP monitor")
+    elif found.type_name in KINDS:
+        check_leaving_monitor(vm, name)
+        dismiss(vm, name)
     elif found.type_name not in PLAIN:
         raise CommandError(f"object-del of {found.type_name} is not modelled by qshim")
     else:
         check_leaving(vm, found.type_name, name)
-    # a removed key leaves a gap in the hash table, which tells from then on
-    _TABLES.setdefault(vm, HashTable(objects.children)).remove(name)
-    objects.remove_child(found)
+    leave(vm, name)
     return {}
+
+
+def leave(vm: Vm, name: str) -> None:
+    """Take the object *name*, which is nothing any more, out of the tree."""
+    objects = objects_of(vm)
+    found = objects.child(name)
+    if found is not None:
+        # a removed key leaves a gap in the hash table, which tells from then on
+        _TABLES.setdefault(vm, HashTable(objects.children)).remove(name)
+        objects.remove_child(found)
 
 
 def _regions(vm: Vm) -> dict[str, MemoryRegion]:

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from qshim.devices.qdev import Bus, Device
+from qshim.monitor.monitors import KINDS, property_of, set_property
 from qshim.monitor.qmp.machineprops import MISSING, machine_property, set_machine_property
-from qshim.monitor.qmp.objects import backends, objects_of
+from qshim.monitor.qmp.objects import backends, object_order, objects_of
 from qshim.monitor.qmp.table import QMP
 from qshim.monitor.registry import CommandError
 from qshim.qom import MemoryBackend, QomObject
@@ -20,7 +21,7 @@ from qshim.qom.hashorder import hash_table_order
 from qshim.qom.types import QomTypes, qom_types
 
 if TYPE_CHECKING:
-    from qshim.vm import Vm
+    from qshim.vm import MonitorState, Vm
 
 __all__ = [
     "device_list_properties", "properties_of", "qom_get", "qom_list", "qom_list_get",
@@ -53,11 +54,6 @@ def resolved(vm: Vm, path: str, *, ambiguous: bool = True) -> QomObject:
         if root.child(name) is None:
             root.add_child(name, QomObject("container"))
     _enter_chardevs(vm, root)
-    if vm.quirks.monitors_are_objects:
-        objects = objects_of(vm)
-        for each in vm.chardevs.values():
-            if each.monitor is not None and objects.child(each.label) is None:
-                objects.add_child(each.label, QomObject(f"monitor-{each.monitor}"))
     if path.startswith("/"):
         found = [here] if (here := root.at(path)) is not None else []
     else:
@@ -103,14 +99,15 @@ def properties_of(vm: Vm, here: QomObject) -> dict[str, str] | None:
         own |= _listed(vm, here.type_name) or {}
         # numbered as they came
         own |= {f"child[{number}]": f"link<{each.type_name}>" for number, each in enumerate(here.devices)}
-    elif here.type_name.startswith("chardev-"):
+    elif here.type_name.startswith("chardev-") or here.type_name in KINDS:
         own |= _listed(vm, here.type_name) or {}
     elif here.type_name != "container":
         listed = _made_like(vm, here)
         if listed is None:
             return None
         own |= listed
-    return own | {name: f"child<{child.type_name}>" for name, child in here.children.items()}
+    names = reversed(object_order(vm)) if here is objects_of(vm) else here.children
+    return own | {name: f"child<{here.children[name].type_name}>" for name in names}
 
 
 def _made_like(vm: Vm, here: QomObject) -> dict[str, str] | None:
@@ -134,6 +131,13 @@ def _made_like(vm: Vm, here: QomObject) -> dict[str, str] | None:
 
 def _backend(vm: Vm, here: QomObject) -> MemoryBackend | None:
     return backends(vm).get(here.name) if here.parent is objects_of(vm) else None
+
+
+def _monitor(vm: Vm, here: QomObject, name: str) -> MonitorState | None:
+    """The monitor that *here* stands for, if it has the property *name*."""
+    if here.type_name not in KINDS or name == "type" or name not in (properties_of(vm, here) or ()):
+        return None
+    return vm.monitors.get(here.name)
 
 
 def _types(vm: Vm, command: str) -> QomTypes:
@@ -204,6 +208,9 @@ def _value(vm: Vm, here: QomObject, name: str) -> object:
                 return found
         if name == "bootindex":
             return int(here.text_of(name, "-1"), 0)
+    monitor = _monitor(vm, here, name)
+    if monitor is not None:
+        return property_of(monitor, name)
     backend = _backend(vm, here)
     if backend is not None and name in _BACKEND:
         return {
@@ -237,6 +244,10 @@ def qom_set(vm: Vm, arguments: Arguments) -> object:
     """Set a property: the switches of a memory backend that matter to the host alone."""
     here = resolved(vm, str(arguments["path"]), ambiguous=False)
     name, value = str(arguments["property"]), arguments["value"]
+    monitor = _monitor(vm, here, name)
+    if monitor is not None:
+        set_property(monitor, name, value)
+        return {}
     backend = _backend(vm, here)
     if backend is not None and name in _BACKEND:
         if name in ("merge", "dump", "prealloc"):

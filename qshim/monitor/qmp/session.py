@@ -18,6 +18,7 @@ from qshim.monitor.qmp.control import query_version
 from qshim.monitor.qmp.table import QMP
 from qshim.monitor.registry import CommandError
 from qshim.qom.qdict import hash_order
+from qshim.vm import MonitorState
 
 if TYPE_CHECKING:
     from qshim.events import Event
@@ -35,9 +36,13 @@ _OK: Mapping[str, object] = {}
 class QmpMonitor:
     """What a monitor keeps when its client goes and another comes."""
 
-    def __init__(self, *, oob: bool = True) -> None:
-        """*oob*: the kind of chardev lets the monitor offer out-of-band execution (monitor.md 1.2)."""
+    def __init__(self, *, oob: bool = True, state: MonitorState | None = None) -> None:
+        """*oob*: the kind of chardev lets the monitor offer out-of-band execution (monitor.md 1.2).
+
+        *state*: what its object says of it; None where it has no object.
+        """
         self.oob = oob
+        self.state = state or MonitorState("", control=True)
         self.fds: dict[str, int] = {}
         """Descriptors by the name that getfd gave them."""
         self.passed: list[int] = []
@@ -72,12 +77,11 @@ class QmpSession:
     ) -> None:
         """*send* takes bytes for the peer, one whole message at a time. *pretty*: print over several lines.
 
-        *monitor*: what earlier clients left; None: nothing.
+        *monitor*: what earlier clients left, and whether it prints so; None: nothing.
         """
-        self._monitor = monitor or QmpMonitor()
+        self._monitor = monitor or QmpMonitor(state=MonitorState("", control=True, pretty=pretty))
         self._vm = vm
         self._send = send
-        self._pretty = pretty
         self._scanner = Scanner(vm.quirks.json_incremental)
         self._waiting: deque[object] = deque()
         self._unread: deque[object] = deque()
@@ -185,7 +189,7 @@ class QmpSession:
         if plan.handler is None:
             raise CommandError(f"{name} is not modelled by qshim")
         vm = self._vm
-        vm.fds, vm.passed = self._monitor.fds, self._monitor.passed
+        vm.fds, vm.passed, vm.monitor = self._monitor.fds, self._monitor.passed, self._monitor.state
         return plan.handler(vm, arguments)
 
     @property
@@ -254,8 +258,9 @@ class QmpSession:
         self._put(message)
 
     def _put(self, message: Mapping[str, object]) -> None:
-        text = dumps(message, self._pretty)
-        if self._pretty:
+        pretty = self._monitor.state.pretty
+        text = dumps(message, pretty)
+        if pretty:
             text = text.replace("\n", "\r\n")
         self._send(f"{text}\r\n".encode("ascii"))
 
