@@ -12,7 +12,7 @@ from qshim.devices.qdev import Bus, Device
 from qshim.memory import AddressSpace, MemoryRegion, MemoryRegionOps, Topology
 from qshim.memory.allocate import allocate_ram, allocate_resizeable_ram, allocate_rom, allocate_rom_device
 from qshim.memory.ops import IO_PORT_OPS, STRICT_IO_PORT_OPS
-from qshim.qom import MemoryBackend, QomObject
+from qshim.qom import MemoryBackend, QomObject, RegionObject
 from qshim.qom.qdict import hash_order
 from qshim.qom.types import QomTypes, target_types
 from qshim.units import SPACE
@@ -152,8 +152,7 @@ class Board:
         node = None
         if in_tree and region.name is not None:
             where = region.parent if isinstance(region.parent, QomObject) else self.unattached
-            kind = "iommu-memory-region" if region.is_iommu else "memory-region"
-            node = where.add_numbered(region.name.translate(_ESCAPES), QomObject(kind))
+            node = where.add_numbered(region.name.translate(_ESCAPES), RegionObject(region))
             region.parent = where
         if isinstance(region.parent, Device):
             region.parent.regions[region] = node

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from qshim.qom.backend import MemoryBackend
     from qshim.qom.object import QomError, QomObject
+    from qshim.qom.region import RegionObject
 
-__all__ = ["MemoryBackend", "QomError", "QomObject"]
+__all__ = ["MemoryBackend", "QomError", "QomObject", "RegionObject"]
 
-_PLACES = {"MemoryBackend": "backend", "QomError": "object", "QomObject": "object"}
+_PLACES = {"MemoryBackend": "backend", "QomError": "object", "QomObject": "object", "RegionObject": "region"}
 
 
 def __getattr__(name: str) -> object:

@@ -114,6 +114,8 @@ class Quirks(NamedTuple):
         "(Perhaps it doesn't support FDT at all, or perhaps you need to provide an FDT with the -fdt option?)"
     )
     """dumpdtb on a PC (other words before 10.0; hmp-cases.jsonl)."""
+    change_vnc_is_error: bool = True
+    """`change vnc` with another word than `password` fails with `Error: ` (not before 10.0; seen)."""
     no_vnc_password: str = "Could not set password"
     """set_password without VNC (other words in 11.1; seen)."""
     gdb_without_cpu: str = "warning: {0}\nCould not open gdbserver on device '{1}'\n"
@@ -230,6 +232,7 @@ V10_0 = Quirks("10.0")
 V7_2 = V10_0._replace(
     pcie_slot_with_card=0x1C0,
     label="7.2",
+    change_vnc_is_error=False,
     ramblock_shows_host=False,
     late_listener_gets_coalesced=False,
     eventfd_diff_needs_listener=False,

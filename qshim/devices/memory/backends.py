@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from qshim.devices.errors import DeviceError
 from qshim.errors import MemoryModelError
 from qshim.memory import MemoryRegion, Topology
-from qshim.qom import MemoryBackend, QomObject
+from qshim.qom import MemoryBackend, QomObject, RegionObject
 from qshim.versions import Quirks
 
 __all__ = ["Around", "check_free", "make_backend"]
@@ -56,7 +56,7 @@ def make_backend(
     # anonymous memory is aligned for huge pages, a file's for its own
     shared = kind in _SHARED or backend.mem_path is not None
     region.align = max(region.align, around.topology.host_page if shared else _HUGE)
-    made.add_child(f"{region.name}[0]".replace("/", "\\x2f"), QomObject("memory-region"))
+    made.add_child(f"{region.name}[0]".replace("/", "\\x2f"), RegionObject(region))
     return backend, region, made
 
 

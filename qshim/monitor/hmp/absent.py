@@ -58,7 +58,6 @@ for _name in ("announce_self", "delvm", "info usernet", "mouse_move", "mouse_but
     _says(_name)
 _lacks("block_resize", "Cannot find device='{}' nor node-name=''", "device")
 _lacks("block_job_cancel", "Block job '{}' not found", "device")
-_lacks("change", "Device '{}' not found", "device")
 _lacks("drive_del", "Device '{}' not found", "id", plain=_old_errors)
 _lacks("info snapshots", _NO_SNAPSHOTS, plain=_old_errors)
 _lacks("loadvm", _NO_SNAPSHOTS)
@@ -79,6 +78,26 @@ def _forward(call: Call) -> str:
     if name in network_of(call.vm).devices:
         raise LineError("forwarding of ports is not modelled by qshim\n")
     return f"unrecognized netdev id '{name}'\n"
+
+
+@HMP.command("change")
+def _change(call: Call) -> str:
+    """Another medium, or the password of a display: neither drive nor display is there."""
+    device, target = call.text("device"), call.text("target")
+    if device == "vnc":
+        if target not in ("passwd", "password"):
+            expected = "Expected 'password' after 'vnc'"
+            if call.vm.quirks.change_vnc_is_error:
+                raise CommandError(expected)
+            return f"{expected}\n"
+        password = call.maybe_text("arg")
+        if password is None:
+            raise LineError("change vnc password without the password is not modelled by qshim\n")
+        return _of_a_display(call.vm, "vnc", "set_password", password=password)
+    mode = call.maybe_text("read-only-mode")
+    if mode not in (None, "retain", "read-only", "read-write"):
+        raise CommandError(f"invalid parameter value: {mode}")
+    raise CommandError(f"Device '{device}' not found")
 
 
 @HMP.command("commit")
@@ -116,14 +135,19 @@ def info_migrate(call: Call) -> str:
 def boot_set(call: Call) -> str:
     """The order of boot devices: only a PC can be told another one, and its firmware does not run."""
     devices = call.text("bootdevice")
-    if not _is_pc(call.vm):
+    if not _is_pc(call.vm) or call.vm.machine.startswith("microvm"):
         return "no function defined to set boot device list for this architecture\n"
-    for device in devices:
+    for number, device in enumerate(devices):
         if device not in _MOST_DEVICES:
             return f"Invalid boot device '{device}'\n"
-    for device in devices:
-        if devices.count(device) > 1:
+        if device in devices[:number]:
             return f"Boot device '{device}' was given twice\n"
+    # its non-volatile memory has room for three
+    if len(devices) > 3:
+        return "Too many boot devices for PC\n"
+    for device in devices:
+        if device not in "abcdn":
+            return f"Invalid boot device for PC: '{device}'\n"
     return f"boot device list now set to {devices}\n"
 
 
@@ -145,21 +169,20 @@ def set_password(call: Call) -> str:
     connected = call.maybe_text("connected")
     if connected not in (None, "fail", "disconnect", "keep"):
         raise CommandError(f"invalid parameter value: {connected}")
-    return _of_a_display(call, "set_password", password=call.text("password"))
+    return _of_a_display(call.vm, call.text("protocol"), "set_password", password=call.text("password"))
 
 
 @HMP.command("expire_password")
 def expire_password(call: Call) -> str:
     """Likewise."""
-    return _of_a_display(call, "expire_password", time=call.text("time"))
+    return _of_a_display(call.vm, call.text("protocol"), "expire_password", time=call.text("time"))
 
 
-def _of_a_display(call: Call, command: str, **members: str) -> str:
-    protocol = call.text("protocol")
+def _of_a_display(vm: Vm, protocol: str, command: str, **members: str) -> str:
     if protocol not in ("vnc", "spice"):
         raise CommandError(f"invalid parameter value: {protocol}")
     try:
-        ask(call.vm, command, {"protocol": protocol, **members})
+        ask(vm, command, {"protocol": protocol, **members})
     except CommandError as error:
         if error.desc == _NO_VNC:
             raise LineError(f"Error: {_NO_VNC}\nTo enable it, use '-vnc ...'") from None

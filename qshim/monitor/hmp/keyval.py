@@ -64,10 +64,8 @@ def parsed_keyval(text: str, implied: str) -> tuple[dict[str, Any], bool]:
             elif at == 0 and implied and word:
                 members[implied] = word
             else:
-                name = key or text[at:value_end]
-                raise CommandError(
-                    f"Expected '=' after parameter '{name}'" if _KEY.match(name) else f"Invalid parameter '{name}'"
-                )
+                valid = all(_KEY.fullmatch(part) for part in word.split("."))
+                raise CommandError(f"Expected '=' after parameter '{word}'" if valid else f"Invalid parameter '{word}'")
             at = value_end + 1
             continue
         if not all(_KEY.fullmatch(part) for part in key.split(".")):

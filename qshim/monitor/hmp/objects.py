@@ -72,7 +72,7 @@ def qom_set(call: Call) -> str:
 @HMP.command("info qom-tree")
 def info_qom_tree(call: Call) -> str:
     """An object and everything below it, sorted by name."""
-    from qshim.monitor.qmp.qom import resolved
+    from qshim.monitor.qmp.paths import resolved
 
     path = call.maybe_text("path")
     try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from qshim.devices.errors import DeviceError
 from qshim.errors import MemoryModelError
 from qshim.monitor.qmp.objects import objects_of
-from qshim.monitor.qmp.qom import resolved
+from qshim.monitor.qmp.paths import resolved
 from qshim.monitor.qmp.table import QMP
 from qshim.monitor.registry import CommandError
 from qshim.qom import QomObject

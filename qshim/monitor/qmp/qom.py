@@ -14,23 +14,26 @@ from qshim.devices.qdev import Bus, Device
 from qshim.monitor.monitors import KINDS, property_of, set_property
 from qshim.monitor.qmp.machineprops import MISSING, machine_property, set_machine_property
 from qshim.monitor.qmp.objects import backends, object_order, objects_of
+from qshim.monitor.qmp.paths import link_target, resolved
 from qshim.monitor.qmp.table import QMP
 from qshim.monitor.registry import CommandError
-from qshim.qom import MemoryBackend, QomObject
+from qshim.qom import MemoryBackend, QomObject, RegionObject
 from qshim.qom.hashorder import hash_table_order
 from qshim.qom.types import QomTypes, qom_types
+from qshim.recording.format import QomRegion
+from qshim.units import U64_MAX
 
 if TYPE_CHECKING:
     from qshim.vm import MonitorState, Vm
 
 __all__ = [
     "device_list_properties", "properties_of", "qom_get", "qom_list", "qom_list_get",
-    "qom_list_properties", "qom_list_types", "qom_set", "resolved",
+    "qom_list_properties", "qom_list_types", "qom_set",
 ]  # fmt: skip
 
 Arguments = Mapping[str, object]
 
-_REGION = {"container": "link<memory-region>", "addr": "uint64", "priority": "uint32", "size": "uint64"}
+_REGION = {"container": "link<memory-region>", "addr": "uint64", "size": "uint64", "priority": "uint32"}
 _BACKEND = {
     "merge": "bool", "dump": "bool", "prealloc": "bool", "prealloc-threads": "int", "prealloc-context":
     "link<thread-context>", "size": "int", "host-nodes": "int", "policy": "HostMemPolicy", "share": "bool",
@@ -38,46 +41,11 @@ _BACKEND = {
 }  # fmt: skip
 _PC = {"acpi-device": "link<hotplug-handler>", "rtc-time": "struct tm", "smram": "link<memory-region>"}
 """What a PC gets while it is made, beyond what its type lists (seen on 7.2, 10.0 and 11.1)."""
-_SOCKETS = ("unix", "tcp", "telnet", "websocket", "fd")
+_TABLES = "/machine/fw_cfg/\\x2from@"
+"""Memory with ACPI tables, whose regions are as long as those, not to the page."""
+_PADDING = ("pc-i440fx-", "pc-q35-", "isapc")
+"""Machine types that make room for tables in whole pages."""
 _POLICIES = ("default", "preferred", "bind", "interleave")
-
-
-def resolved(vm: Vm, path: str, *, ambiguous: bool = True) -> QomObject:
-    """The object at *path*, which may be a part of a path if only one object has it.
-
-    :raises CommandError: there is none, or more than one.
-    """
-    objects_of(vm)
-    root = vm.qom
-    assert root is not None
-    for name in vm.quirks.root_objects:
-        if root.child(name) is None:
-            root.add_child(name, QomObject("container"))
-    _enter_chardevs(vm, root)
-    if path.startswith("/"):
-        found = [here] if (here := root.at(path)) is not None else []
-    else:
-        parts = "/" + "/".join(part for part in path.split("/") if part)
-        found = [o for o in root.walk() if (o.path or "").endswith(parts)] if len(parts) > 1 else [root] * 2
-    if len(found) > 1 and ambiguous:
-        raise CommandError(f"Path '{path}' is ambiguous")
-    if len(found) != 1:
-        raise CommandError(f"Device '{path}' not found", "DeviceNotFound")
-    return found[0]
-
-
-def _enter_chardevs(vm: Vm, root: QomObject) -> None:
-    """Let /chardevs have the character devices that there are now."""
-    folder = root.child("chardevs")
-    if folder is None:
-        return
-    for name in [name for name in folder.children if name not in vm.chardevs]:
-        folder.remove_child(folder.children[name])
-    for each in vm.chardevs.values():
-        kind = each.filename.removeprefix("disconnected:").partition(":")[0]
-        made = f"chardev-{'socket' if kind in _SOCKETS else kind}"
-        if folder.child(each.label) is None:
-            folder.add_child(each.label, QomObject(made))
 
 
 def properties_of(vm: Vm, here: QomObject) -> dict[str, str] | None:
@@ -176,8 +144,8 @@ def qom_list_get(vm: Vm, arguments: Arguments) -> object:
     paths = arguments["paths"]
     assert isinstance(paths, list)
     answers = []
-    for path in paths:
-        here = resolved(vm, path)
+    # a path that leads nowhere fails all of it, whatever the others have
+    for here in [resolved(vm, path) for path in paths]:
         found = properties_of(vm, here)
         if found is None:
             raise CommandError(f"the properties of {here.path} ({here.type_name}) are not in the recording")
@@ -188,14 +156,16 @@ def qom_list_get(vm: Vm, arguments: Arguments) -> object:
 def _value(vm: Vm, here: QomObject, name: str) -> object:
     if name == "type":
         return here.type_name
+    target = link_target(vm, here, name)
+    if target is not None:
+        return target.path
     child = here.child(name)
     if child is not None:
         return child.path
-    if here.type_name == "memory-region" and name in _REGION:
-        region = vm.recording.qom.get(here.path or "") if vm.recording is not None else None
-        if region is not None:
-            return {"container": region.container, "addr": region.addr, "priority": region.priority & 0xFFFFFFFF,
-                    "size": region.size}[name]  # fmt: skip
+    if name in _REGION and (region := _region(vm, here)) is not None:
+        if name == "size" and (here.path or "").startswith(_TABLES) and not vm.machine.startswith(_PADDING):
+            raise CommandError(f"property 'size' of {here.path} is not modelled by qshim, which makes no ACPI tables")
+        return getattr(region, name)
     if (told := getattr(here, "told", None)) is not None and name in (data := told()["data"]) and name != "id":
         return data[name]
     if isinstance(here, Device) and name in (properties_of(vm, here) or ()):
@@ -226,6 +196,17 @@ def _value(vm: Vm, here: QomObject, name: str) -> object:
             if value is not MISSING:
                 return value
     raise _unknown(vm, here, name)
+
+
+def _region(vm: Vm, here: QomObject) -> QomRegion | None:
+    """What a memory region tells of itself: the live one, or what was recorded of it; None for all other objects."""
+    if not isinstance(here, RegionObject):
+        return vm.recording.qom.get(here.path or "") if vm.recording is not None else None
+    region, container = here.region, ""
+    if region.container is not None and vm.qom is not None:
+        outer = (each for each in vm.qom.walk() if isinstance(each, RegionObject) and each.region is region.container)
+        container = next((each.path or "" for each in outer), "")
+    return QomRegion(container, region.addr, min(region.size, U64_MAX), region.priority)
 
 
 def _unknown(vm: Vm, here: QomObject, name: str) -> CommandError:

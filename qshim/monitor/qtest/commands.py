@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from qshim.memory import AddressSpace
 from qshim.memory.access import read, write
-from qshim.monitor.qmp.qom import resolved
+from qshim.monitor.qmp.paths import resolved
 from qshim.monitor.registry import CommandError
 from qshim.qom import QomObject
 from qshim.vm import Vm
