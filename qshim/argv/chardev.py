@@ -83,6 +83,10 @@ class SocketAddress(NamedTuple):
     """Id of the TLS credentials; None: no TLS."""
     reconnect: float = 0
     """Seconds until a client connects again; 0: never."""
+    abstract: bool = False
+    """*path* is no file, but a name in Linux's abstract namespace."""
+    tight: bool = True
+    """An abstract name ends with its last character; otherwise it is filled up with NULs."""
 
     def __str__(self) -> str:
         """As query-chardev and messages write it."""
@@ -90,10 +94,19 @@ class SocketAddress(NamedTuple):
         if self.fd is not None:
             return f"unix:{server}"
         if self.path is not None:
-            return f"unix:{self.path}{server}"
+            kind = f",abstract=on{',tight=on' if self.tight else ''}" if self.abstract else ""
+            return f"unix:{self.path}{kind}{server}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         kind = "telnet" if self.telnet else "websocket" if self.websocket else "tcp"
         return f"{kind}:{host}:{self.port}{server}"
+
+
+    @property
+    def bound_to(self) -> str | None:
+        """What a unix socket is bound to: a path, or an abstract name with its leading NUL; None for TCP."""
+        if self.path is None or not self.abstract:
+            return self.path
+        return f"\0{self.path}" if self.tight else f"\0{self.path}".ljust(_MAX_PATH, "\0")
 
 
 class Chardev(NamedTuple):
@@ -266,8 +279,6 @@ def _socket(values: dict[str, str], fail: _Fail) -> SocketAddress:
         )  # fmt: skip
     if credentials is not None and not server:
         raise fail("qshim speaks TLS as a server only")
-    if on_off(values, "abstract", False, fail):
-        raise fail("qshim does not use abstract sockets")
     wait = on_off(values, "wait", server, fail)
     if "wait" in values and not server:
         raise fail("'wait' option is incompatible with socket in client connect mode")
@@ -284,7 +295,8 @@ def _socket(values: dict[str, str], fail: _Fail) -> SocketAddress:
         path = values["path"]
         if len(path.encode()) >= _MAX_PATH:
             raise fail(f"UNIX socket path '{path}' is too long\nPath must be less than {_MAX_PATH} bytes")
-        return base._replace(path=path)
+        abstract, tight = on_off(values, "abstract", False, fail), on_off(values, "tight", True, fail)
+        return base._replace(path=path, abstract=abstract, tight=tight)
     if "host" in values:
         port = values.get("port", "")
         if not port.isdecimal():

@@ -43,6 +43,8 @@ class Policy(NamedTuple):
     """What would allow it."""
     owner_only: bool = True
     """A unix socket is for its owner alone; otherwise the umask decides, as in QEMU."""
+    clients_name_peer: bool = True
+    """A unix socket that connects is called by the path it is connected to; otherwise by its own, which it has not."""
     objects: Mapping[str, ObjectPlan] = MappingProxyType({})
     """What -object describes, by id: TLS credentials are among it."""
 
@@ -284,6 +286,8 @@ class _Socket(Backend):
         self._peer = ""
         self._there = False
         self._closed = False
+        self._own: tuple[str, int] | None = None
+        """Host and port that we connect from."""
         self._opening: Opening | None = None
         self._tls: Callable[[], Layer] | None = None
 
@@ -296,12 +300,24 @@ class _Socket(Backend):
     @property
     def filename(self) -> str:
         if self._there:
-            return f"{self.address}{self._peer}"
+            return f"{self._here(self.address)}{self._peer}"
         # a client device that is not connected is not marked
         return f"disconnected:{self.address}" if self.address.server else str(self.address)
 
+    def _here(self, address: SocketAddress) -> str:
+        """The connected *address* by the name of our end, which has none where it is a unix socket that connects."""
+        if address.path is not None and (
+            address.abstract or not (address.server or self.policy.clients_name_peer)
+        ):
+            return f"unix:{',server=on' if address.server else ''}"
+        return str(address._replace(host=self._own[0], port=self._own[1]) if self._own is not None else address)
+
     def _check_reach(self) -> None:
         address = self.address
+        if address.abstract and address.server and self.policy.owner_only:
+            raise self._fail(
+                f"every user of this host could connect to the abstract socket '{address.path}'; drop abstract=on"
+            )
         if address.path is None and address.fd is None and address.host not in _LOOPBACK:
             if self.policy.allow_remote:
                 return
@@ -346,6 +362,7 @@ class _Socket(Backend):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 host, port = sock.getpeername()[:2]
                 self._peer = f" <-> {host}:{port}"
+                self._own = None if self.address.server else sock.getsockname()[:2]
         self._there = True
         _log.info("client on %s", self.address)
         self._connect(make)
@@ -381,6 +398,13 @@ class _Listening(_Socket):
 
     def _bound_unix(self, path: str) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX)
+        if self.address.abstract:
+            try:
+                sock.bind(self.address.bound_to or "")
+            except BaseException:
+                sock.close()
+                raise
+            return sock
         umask = os.umask(0o177) if self.policy.owner_only else None
         try:
             if os.path.lexists(path):
@@ -439,7 +463,7 @@ class _Listening(_Socket):
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
         self._socket = None
-        path = self._file or self.address.path
+        path = None if self.address.abstract else self._file or self.address.path
         # not if somebody has put another one there; a socket that we were given goes, too, as with QEMU
         if path is not None:
             try:
@@ -468,7 +492,7 @@ class _Connecting(_Socket):
     def _connection(self) -> socket.socket:
         if self.address.path is not None:
             sock = socket.socket(socket.AF_UNIX)
-            places: Iterable[tuple[socket.socket, object]] = [(sock, self.address.path)]
+            places: Iterable[tuple[socket.socket, object]] = [(sock, self.address.bound_to)]
         else:
             places = ((socket.socket(f, k, p), where) for f, k, p, _, where in _resolved(self.address))
         error: OSError | None = None
@@ -484,6 +508,7 @@ class _Connecting(_Socket):
     def released(self) -> None:
         self._there = False
         self._peer = ""
+        self._own = None
         if self.address.reconnect and not self._closed:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self.address.reconnect, self._retry)

@@ -284,7 +284,9 @@ class Server:
         self.first_greeted = asyncio.Event()
         self._ended = asyncio.Event()
         self._all_gone = asyncio.Event()
-        self._policy = _with_objects(policy or Policy(), line)
+        self._policy = _with_objects(policy or Policy(), line)._replace(
+            clients_name_peer=vm.quirks.unix_clients_name_peer
+        )
         self.backends = [backend(_own(device), self._policy) for device in line.chardevs]
         self._used = {monitor.chardev for monitor in line.monitors}
         by_id = dict(zip((device.id for device in line.chardevs), self.backends, strict=True))

@@ -65,9 +65,9 @@ def _address(data: Mapping[str, Any]) -> SocketAddress:
     )
     kind = data["addr"]["type"]
     if kind == "unix":
-        if where.get("abstract"):
-            raise CommandError("qshim does not use abstract sockets")
-        return base._replace(path=where["path"])
+        return base._replace(
+            path=where["path"], abstract=where.get("abstract", False), tight=where.get("tight", True)
+        )
     if kind == "inet":
         if not where["port"].isdecimal():
             raise CommandError(f"address resolution failed for {where['host']}:{where['port']}: Servname not supported")
@@ -90,8 +90,9 @@ def add(vm: Vm, device: Device) -> str:
     if vm.chardev_host is None:
         raise CommandError(f"chardev-add of {device.kind} is not modelled by qshim for a machine that nobody serves")
     written = [device.path] if device.path else []
-    if device.address is not None and device.address.server and device.address.path is not None:
-        written.append(device.address.path)
+    address = device.address
+    if address is not None and address.server and address.path is not None and not address.abstract:
+        written.append(address.path)
     for path in written:
         reason = vm.may_write(path)
         if reason is not None:

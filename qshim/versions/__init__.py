@@ -216,6 +216,8 @@ class Quirks(NamedTuple):
     """All buses of the kind are full (other words in 11.1; seen)."""
     unaligned_ports_are_rejected: bool = False
     """An unassigned port reads as 0 where an access of more than a byte is not aligned (11.1; seen)."""
+    unix_clients_name_peer: bool = True
+    """query-chardev names a unix socket that connects by the path of the other end (not before 10.0; seen)."""
     udp_opens: bool = False
     """A udp character device opens like any other: a monitor on it greets, and QMP answers (11.1; seen)."""
     trace_events_of_cpus: bool = False
@@ -233,6 +235,7 @@ V7_2 = V10_0._replace(
     pcie_slot_with_card=0x1C0,
     label="7.2",
     change_vnc_is_error=False,
+    unix_clients_name_peer=False,
     ramblock_shows_host=False,
     late_listener_gets_coalesced=False,
     eventfd_diff_needs_listener=False,

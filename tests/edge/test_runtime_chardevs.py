@@ -7,11 +7,13 @@ import json
 import re
 import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from qshim.argv import OptionError
 from qshim.edge.files import HostFiles
 from qshim.monitor.hmp.line import run
 from qshim.monitor.qmp.session import QmpSession
@@ -19,7 +21,9 @@ from qshim.versions import KNOWN
 from qshim.vm import Vm
 from tests.edge.test_chardevs import serving
 from tests.edge.test_server import machine
+from tests.support.mosquitto import free_port
 from tests.support.oracle import needs
+from tests.support.talk import QUIET_SECONDS, Talk, both
 
 Step = tuple[str, dict[str, Any]] | str
 
@@ -112,6 +116,44 @@ async def test_as_real_qemu(label: str, tmp_path: Path) -> None:
     asked_for = steps(tmp_path)
     assert len(ours) == len(theirs)
     assert [row for row in zip(asked_for, ours, theirs, strict=True) if row[1] != row[2]] == []
+
+
+def sockets(talk: Talk) -> None:
+    """Names of sockets that are connected to each other."""
+    for number, where in enumerate([
+        {"type": "unix", "data": {"path": str(talk.folder / "u")}},
+        {"type": "unix", "data": {"path": f"{talk.folder}/a", "abstract": True}},
+        {"type": "unix", "data": {"path": f"{talk.folder}/b", "abstract": True, "tight": False}},
+        {"type": "inet", "data": {"host": "127.0.0.1", "port": str(free_port())}},
+    ]):  # fmt: skip
+        server = {"type": "socket", "data": {"addr": where, "server": True, "wait": False}}
+        client = {"type": "socket", "data": {"addr": where, "server": False}}
+        talk.ask("chardev-add", id=f"s{number}", backend=server)
+        talk.ask("query-chardev")
+        talk.ask("chardev-add", id=f"c{number}", backend=client)
+        time.sleep(QUIET_SECONDS / 2)
+        talk.ask("query-chardev")
+    talk.ask("chardev-add", id="x", backend={"type": "socket", "data": {"addr": {
+        "type": "unix", "data": {"path": f"{talk.folder}/nobody", "abstract": True}}, "server": False}})  # fmt: skip
+
+
+@pytest.mark.parametrize("label", ["7.2", "10.0", "11.1"])
+def test_names_of_connected_sockets(label: str, tmp_path: Path) -> None:
+    theirs, ours = both(needs(label, "x86_64"), label, tmp_path, sockets)
+
+    def plain(said: list[tuple[str, str]]) -> list[str]:
+        names: dict[str, str] = {}
+        # each port by the order in which it turned up
+        text = "\n".join(reply for _, reply in said)
+        return re.sub(r"1:(\d+)", lambda m: names.setdefault(m[1], f"1:PORT{len(names)}"), text).splitlines()
+
+    assert plain(ours) == plain(theirs)
+
+
+async def test_abstract_sockets_are_for_everybody(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="every user of this host could connect"):
+        async with serving("-qmp", f"unix:{tmp_path}/a,abstract=on,server=on,wait=off"):
+            pass
 
 
 async def test_what_a_ring_buffer_keeps_of_a_monitor() -> None:
