@@ -44,8 +44,14 @@ _ACK_SECONDS = 15.0
 reads no more is not told apart from one that is gone."""
 
 _GOODBYE_SECONDS = 3.0
+_REASON_SECONDS = 0.5
+_LOG_ERROR = 8
+"""What paho-mqtt calls MQTT_LOG_ERR."""
 _MOST_MESSAGES = 1000
 """Messages that were received and not yet looked at; further ones are thrown away."""
+
+_CODES = {2: "bad identifier", 4: "bad user name or password", 5: "not authorised"}
+"""Return codes of MQTT 3.1.1, 3.2.2.3; asyncio-mqtt tells their numbers alone."""
 
 _REFUSED = ("bad user name", "bad username", "not authori", "identifier", "certificate", "alert", "banned")
 """In what libraries say when a broker, or we, want no connection as things are."""
@@ -242,7 +248,7 @@ async def connected(access: Access, will: Will | None = None) -> AsyncIterator[L
             messages = client.messages
         link = Link(client, module, messages, access)
         try:
-            await client.__aenter__()
+            await _entered(client)
         except (module.MqttError, OSError, ValueError) as error:
             link.abort()
             raise _refusal(access, error) from error
@@ -258,6 +264,38 @@ async def connected(access: Access, will: Will | None = None) -> AsyncIterator[L
             link.abort()
             raise
         await link.close()
+
+
+async def _entered(client: Any) -> None:
+    """Connect; that a connection was lost before the broker answered is known to the libraries, and not told."""
+    loop = asyncio.get_running_loop()
+    gone = asyncio.Event()
+    paho = client._client
+    told = paho.on_socket_close
+
+    def closed(*arguments: Any) -> None:
+        # it may come from the thread that connects
+        loop.call_soon_threadsafe(gone.set)
+        told(*arguments)
+
+    paho.on_socket_close = closed
+    said = ["it closed the connection at once"]
+    paho.on_log = lambda client, data, level, text: said.append(text) if level == _LOG_ERROR else None
+    entering = asyncio.ensure_future(client.__aenter__())
+    leaving = asyncio.ensure_future(gone.wait())
+    try:
+        await asyncio.wait((entering, leaving, client._disconnected), return_when=asyncio.FIRST_COMPLETED)
+        # a refusal closes the connection, too, and is about to be told
+        await asyncio.wait((entering,), timeout=_REASON_SECONDS)
+        if not entering.done():
+            lost = client._disconnected
+            raise (lost.exception() if lost.done() else None) or ConnectionError(said[-1])
+        await entering
+    finally:
+        paho.on_log = None
+        leaving.cancel()
+        entering.cancel()
+        await asyncio.gather(entering, leaving, return_exceptions=True)
 
 
 def _client(module: Any, access: Access, will: Will | None) -> Any:
@@ -281,7 +319,9 @@ def _client(module: Any, access: Access, will: Will | None) -> Any:
 
 
 def _refusal(access: Access, error: BaseException) -> LinkLost:
-    reason = _reason(error)
+    code = getattr(error, "rc", None)
+    # aiomqtt tells an object with a text
+    reason = (_CODES.get(code) if isinstance(code, int) else None) or _reason(error)
     who = f"the broker at {access.broker}"
     if any(word in reason.lower() for word in _REFUSED):
         return NotAdmitted(f"{who} and we do not come together: {reason}")

@@ -23,7 +23,7 @@ from qshim.edge.mqtt_layout import LayoutReader, Monitored, Unsteady
 from qshim.edge.real_qemu import Refused
 from qshim.errors import CompareError, QshimError, RecordingError
 from qshim.layout.snapshot import Snapshot
-from qshim.layout.snapshot_text import parse, render
+from qshim.layout.snapshot_text import digest, parse, render
 
 __all__ = ["Attach", "Feed", "Hub"]
 
@@ -246,8 +246,9 @@ class Feed:
         before = None if self._layout is None else gzip.decompress(self._layout)
         if text == before:
             return
-        if before is not None:
-            was = parse(before.decode("utf-8", "surrogateescape"))
+        was = None if before is None else parse(before.decode("utf-8", "surrogateescape"))
+        # it may be the same memory, read while the machine ran or not
+        if was is not None and digest(was) != digest(snapshot):
             self._hub.outbox.add(self._name, topics.diff, self._payloads.diff(was, snapshot, self._next()))
         # kept small: there may be hundreds of machines
         self._layout = gzip.compress(text)

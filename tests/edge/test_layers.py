@@ -18,6 +18,7 @@ import pytest
 
 from qshim.versions import KNOWN
 from tests.monitor.test_websocket import frame, request
+from tests.support.certificates import make_certificates
 from tests.support.oracle import needs
 
 SECONDS = 30.0
@@ -145,29 +146,7 @@ def test_udp_as_qemu(label: str, tmp_path: Path) -> None:
 @pytest.fixture
 def certificates(tmp_path: Path) -> Path:
     """An authority, a server's and a client's certificate, as QEMU names the files."""
-    folder = tmp_path / "pki"
-    folder.mkdir()
-
-    def openssl(*words: str) -> None:
-        done = subprocess.run(["openssl", *words], cwd=folder, capture_output=True, text=True, timeout=SECONDS)
-        assert done.returncode == 0, done.stderr
-
-    try:
-        subprocess.run(["openssl", "version"], capture_output=True, timeout=SECONDS, check=True)
-    except OSError:
-        pytest.skip("no openssl is installed, so there are no certificates to try TLS with")
-    new = ("req", "-newkey", "rsa:2048", "-nodes", "-subj")
-    openssl(*new, "/CN=authority", "-x509", "-days", "9999", "-keyout", "ca-key.pem", "-out", "ca-cert.pem",
-            "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign")  # fmt: skip
-    for name in ("server", "client"):
-        (folder / f"{name}.cnf").write_text(
-            f"basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature,keyEncipherment\n"
-            f"extendedKeyUsage={name}Auth\nsubjectAltName=IP:127.0.0.1,DNS:localhost\n"
-        )
-        openssl(*new, "/CN=localhost", "-keyout", f"{name}-key.pem", "-out", f"{name}.csr")
-        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca-cert.pem", "-CAkey", "ca-key.pem", "-CAcreateserial",
-                "-days", "9999", "-extfile", f"{name}.cnf", "-out", f"{name}-cert.pem")  # fmt: skip
-    return folder
+    return make_certificates(tmp_path / "pki")
 
 
 def refused(context: ssl.SSLContext, host: str, port: int) -> bool:
