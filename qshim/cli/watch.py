@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
     from qshim.bridge.overview import Overview, Row
 
@@ -54,8 +54,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def table(overview: Overview, trouble: str | None = None) -> Table:
-    """The machines of *overview*; *trouble*: why it is not up to date."""
+def table(overview: Overview, trouble: str | None = None) -> Group:
+    """The machines of *overview*, and how many; *trouble*: why it is not up to date."""
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
@@ -64,12 +65,12 @@ def table(overview: Overview, trouble: str | None = None) -> Table:
     rows = overview.rows
     lost = f", {overview.dropped} events lost" if overview.dropped else ""
     caption = f"{len(rows)} machine{'' if len(rows) == 1 else 's'}{lost}"
-    drawn = Table(caption=Text(f"{caption}; {trouble}" if trouble else caption), box=None, pad_edge=False)
+    drawn = Table(box=None, pad_edge=False)
     for name in COLUMNS:
         drawn.add_column(name, justify="right" if name == "RAM" else "left")
     for row in rows:
         drawn.add_row(*(Text(cell, style) for cell, style in _cells(row)))
-    return drawn
+    return Group(drawn, Text(caption, "italic"), *([Text(trouble, "red")] if trouble else ()))
 
 
 def _cells(row: Row) -> list[tuple[str, str]]:
