@@ -55,6 +55,8 @@ class CommandLine(NamedTuple):
     """-serial and -parallel, as `serials` and `parallels`."""
     escape: int = 1
     """-echr: what begins a command to the switch of a shared device."""
+    append: str | None = None
+    """-append, of which only the machine's property tells: nothing boots."""
     layout: tuple[str, ...] = ()
     """Options that would make another machine, as typed."""
     stopped: bool = False

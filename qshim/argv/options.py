@@ -33,7 +33,7 @@ TOLERATED = {
     "perfmap": "execution", "jitdump": "execution",
     "full-screen": "a window", "shim": "what would boot",
     "semihosting": "execution", "semihosting-config": "execution", "no-fd-bootchk": "what firmware would do",
-    "old-param": "what would boot", "append": "what would boot", "snapshot": "block devices",
+    "old-param": "what would boot", "snapshot": "block devices",
     "win2k-hack": "a disk that is not there", "audio-help": "",
 }  # fmt: skip
 """Options that change nothing which a monitor shows of memory or of the machine, and why."""
@@ -242,6 +242,10 @@ def _memory(line: CommandLine, reader: _Reader, word: str, value: str) -> Comman
     if "slots" in values or "maxmem" in values:
         line = line._replace(layout=(*line.layout, f"{word} {value}"))
     return line
+
+
+def _append(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
+    return line._replace(append=value)
 
 
 def _cpu(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
@@ -563,6 +567,6 @@ _OPTIONS: dict[str, _Apply] = {
     "daemonize": _daemonize, "pidfile": _pidfile, "action": _action(), "no-reboot": _action(("reboot", "shutdown")),
     "no-shutdown": _action(("shutdown", "pause")), "watchdog-action": _watchdog, "version": _version,
     "readconfig": _readconfig, "object": _object, "numa": _numa, "vga": _vga, "boot": _boot, "rtc": _rtc,
-    "sandbox": _sandbox, "seed": _seed, "overcommit": _overcommit, "compat": _compat, "loadvm": _loadvm,
+    "append": _append, "sandbox": _sandbox, "seed": _seed, "overcommit": _overcommit, "compat": _compat, "loadvm": _loadvm,
     "qtest": _qtest, "qtest-log": _qtest_log, "d": _log_items, "D": _log_file, "echr": _echr, "L": _data_dir,
 }  # fmt: skip

@@ -93,7 +93,8 @@ def _made_like(vm: Vm, here: QomObject) -> dict[str, str] | None:
     if known.implements(here.type_name, "generic-pc-machine"):
         listed |= _PC | dict(vm.quirks.pc_links)
         if here.child("system.flash0") is None:
-            del listed["pflash0"], listed["pflash1"]
+            for name in ("pflash0", "pflash1"):
+                listed.pop(name, None)
     return listed
 
 
@@ -191,10 +192,9 @@ def _value(vm: Vm, here: QomObject, name: str) -> object:
         }[name]  # fmt: skip
     if here.path == "/machine":
         listed = properties_of(vm, here) or _listed(vm, here.type_name) or {}
-        if name in listed:
-            value = machine_property(vm, name, listed[name], backends(vm))
-            if value is not MISSING:
-                return value
+        value = machine_property(vm, name, listed.get(name, ""), backends(vm))
+        if value is not MISSING:
+            return value
     raise _unknown(vm, here, name)
 
 
