@@ -5,6 +5,7 @@
 #   PYTHON=python3.12     the interpreter to make .venv with (default python3; 3.11 or newer)
 #   QSHIM_SEED=7          another sample of machines (default 0)
 #   QSHIM_QEMU=no         do not install real QEMUs; those that are there are used
+#   QSHIM_MQTT=no         do not install MQTT libraries and mosquitto; those that are there are used
 #   QSHIM_CLIENTS=no      do not install real clients (drgn, labgrid, npm's ...); those that are there are used
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 3
@@ -36,6 +37,11 @@ if [ "${QSHIM_CLIENTS:-yes}" = no ]; then
   skipped+=("real clients were not installed (QSHIM_CLIENTS=no)")
 elif ! tests/clients/install.sh; then
   skipped+=("real clients could not be installed; see above")
+fi
+if [ "${QSHIM_MQTT:-yes}" = no ]; then
+  skipped+=("MQTT libraries and mosquitto were not installed (QSHIM_MQTT=no)")
+elif ! tests/mqtt/install.sh; then
+  skipped+=("MQTT libraries or mosquitto could not be installed; see above")
 fi
 mapfile -t emulators < <(.venv/bin/python -m tests.support.oracle x86_64 aarch64 riscv64)
 

@@ -37,6 +37,8 @@ class Machine:
         self.status = "running"
         self.blocks: list[tuple[str, int]] = []
         """(name, size) of each RAM block."""
+        self.texts: dict[str, str] = {}
+        """Line -> what the human monitor prints instead of what it should."""
         self.answers: dict[str, Any] = {}
         """Command -> what it returns instead of what it should."""
         self.asked: Counter[str] = Counter()
@@ -113,6 +115,7 @@ class Machine:
                 "info qom-tree /objects": "/objects (container)\r\n",
                 "info status": f"VM status: {self.status}\r\n",
             }
+            texts |= self.texts
             return {"return": texts.get(line, f"unknown command: '{line}'\r\n")}
         answers: dict[str, Any] = {
             "qmp_capabilities": {},
