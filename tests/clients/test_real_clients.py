@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -221,14 +222,47 @@ class Screen:
         """Wait until the screen ends in *text*."""
         deadline = time.monotonic() + SECONDS
         while True:
-            show = subprocess.run([*self._tmux, "capture-pane", "-p"], capture_output=True, text=True, check=False)
-            if show.stdout.rstrip().endswith(text):
+            screen = self.screen()
+            if screen.rstrip().endswith(text):
                 return
-            assert time.monotonic() < deadline, show.stdout + show.stderr
+            assert time.monotonic() < deadline, screen
             time.sleep(0.02)
+
+    def has(self, text: str) -> None:
+        """Wait until *text* stands somewhere on the screen."""
+        deadline = time.monotonic() + SECONDS
+        while text not in (screen := self.screen()):
+            assert time.monotonic() < deadline, screen
+            time.sleep(0.05)
+
+    def screen(self) -> str:
+        """What is there to see."""
+        shown = subprocess.run([*self._tmux, "capture-pane", "-p"], capture_output=True, text=True, check=False)
+        return shown.stdout + shown.stderr
+
+    def end(self) -> None:
+        """Take the terminal away."""
+        subprocess.run([*self._tmux, "kill-server"], capture_output=True, check=False)
 
     def ended(self) -> bool:
         return subprocess.run([*self._tmux, "has-session"], capture_output=True, check=False).returncode != 0
+
+
+def test_qmp_tui(vm: RunningVm, tmp_path: Path) -> None:
+    """It greets, negotiates, and shows what happens; its editor cannot be reached without a mouse."""
+    needs("urwid_readline")
+    if shutil.which("tmux") is None:
+        pytest.skip("tmux is not installed, so nobody looked at it")
+    screen = Screen(tmp_path / "t", f"{BIN / 'qmp-tui'} {vm.address}")
+    try:
+        screen.has('"execute": "qmp_capabilities"')
+        screen.has("[Connected ")
+        with socket.socket(socket.AF_UNIX) as human:
+            human.connect(vm.human_address)
+            human.sendall(b"system_reset\n")
+            screen.has('"event": "RESET"')
+    finally:
+        screen.end()
 
 
 def test_a_person_at_the_human_monitor(tmp_path: Path) -> None:
