@@ -228,12 +228,13 @@ class Screen:
             assert time.monotonic() < deadline, screen
             time.sleep(0.02)
 
-    def has(self, text: str) -> None:
-        """Wait until *text* stands somewhere on the screen."""
+    def has(self, text: str, key: str) -> None:
+        """Press *key* until *text* stands somewhere on the screen."""
         deadline = time.monotonic() + SECONDS
         while text not in (screen := self.screen()):
             assert time.monotonic() < deadline, screen
             time.sleep(0.05)
+            self.type(key)
 
     def screen(self) -> str:
         """What is there to see."""
@@ -255,12 +256,13 @@ def test_qmp_tui(vm: RunningVm, tmp_path: Path) -> None:
         pytest.skip("tmux is not installed, so nobody looked at it")
     screen = Screen(tmp_path / "t", f"{BIN / 'qmp-tui'} {vm.address}")
     try:
-        screen.has('"execute": "qmp_capabilities"')
-        screen.has("[Connected ")
+        # it draws what came before its first key when that is pressed
+        screen.has('"execute": "qmp_capabilities"', "Down")
+        screen.has("[Connected ", "Down")
         with socket.socket(socket.AF_UNIX) as human:
             human.connect(vm.human_address)
             human.sendall(b"system_reset\n")
-            screen.has('"event": "RESET"')
+            screen.has('"event": "RESET"', "Down")
     finally:
         screen.end()
 
