@@ -81,7 +81,7 @@ class Bridge:
         self._stopping = asyncio.Event()
         self._lost: str | None = None
         self._counted = 0
-        self._count_at = 0.0
+        self._counting: asyncio.TimerHandle | None = None
         self.outbox.retain(self._topics.status, ONLINE)
 
     def add(self, address: str, attach: Attach, stem: str) -> None:
@@ -277,14 +277,16 @@ class Bridge:
 
     def _count_dropped(self) -> None:
         """Publish how many events were lost, at most once a second."""
-        loop = asyncio.get_running_loop()
         lost = sum(self.outbox.dropped.values())
-        if lost == self._counted:
+        if lost == self._counted or self._counting is not None:
             return
-        if loop.time() < self._count_at:
-            loop.call_at(self._count_at, self._wake.set)
-            return
-        self._counted, self._count_at = lost, loop.time() + _COUNT_SECONDS
+
+        def again() -> None:
+            self._counting = None
+            self._wake.set()
+
+        self._counting = asyncio.get_running_loop().call_later(_COUNT_SECONDS, again)
+        self._counted = lost
         _log.warning("%d events were dropped since the start", lost)
         self.outbox.retain(self._topics.dropped, dropped(self.host, self.outbox.dropped))
 

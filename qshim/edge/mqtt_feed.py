@@ -257,8 +257,10 @@ class Feed:
         self._hub.wake()
 
     async def _answer(self, qemu: Monitored) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             request = await self._requests.get()
+            begun = loop.time()
             try:
                 if request.line is None:
                     self._reply(request.id, result=await qemu.qmp(request.command, request.arguments))
@@ -269,6 +271,8 @@ class Feed:
             except QshimError as error:
                 self._reply(request.id, refused=str(error))
                 raise
+            # QEMU stands still for a question, and whoever asks without end gets half of its time at most
+            await asyncio.sleep(loop.time() - begun)
 
     def _reply_lines(self, request: Request, lines: tuple[str, ...] | None) -> None:
         if lines is None:

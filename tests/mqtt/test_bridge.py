@@ -98,6 +98,23 @@ def test_state_layout_and_events(broker: Mosquitto, start: Start, tmp_path: Path
             assert set(machine.asked) <= QUESTIONS
 
 
+def test_the_same_memory_of_a_machine_that_runs_is_no_change(
+    broker: Mosquitto, start_one: Start, tmp_path: Path
+) -> None:
+    with Monitors(tmp_path, ["web"]) as monitors, Client(broker.port, "qshim/#") as client:
+        (web,) = monitors.machines
+        web.status = "prelaunch"
+        bridge(start_one, broker, monitors.machines)
+        before = client.seen("qshim/lab/web/layout", taken="reset").json
+        web.status = "running"
+        # the texts of the layout are read again where something in them changed
+        web.texts = {"info qom-tree /objects": "/objects (container)\r\n  /x (rng-random)\r\n"}
+        assert client.seen("qshim/lab/web/layout", taken="running").json["digest"] == before["digest"]
+        web.blocks = [("d1", 4096)]
+        diff = client.seen("qshim/lab/web/layout/diff").json
+        assert (diff["sequence"], diff["from"]) == (1, before["digest"])
+
+
 def test_what_is_retained_is_there_for_whoever_comes_later(broker: Mosquitto, start: Start, tmp_path: Path) -> None:
     with Monitors(tmp_path, ["web"]) as monitors:
         with Client(broker.port, "qshim/#") as client:
@@ -189,6 +206,15 @@ def test_a_broker_that_stops_reading(broker: Mosquitto, start: Start, tmp_path: 
         # what the broker had in its buffers came, though nobody could know
         assert 20051 - len(came) <= told <= 20051 - 50 - 100
         check_schema(client.all)
+
+
+def test_it_ends_though_the_broker_stands_still(broker: Mosquitto, start: Start, tmp_path: Path) -> None:
+    with Monitors(tmp_path, ["web"]) as monitors, Client(broker.port, "qshim/#") as client:
+        process = bridge(start, broker, monitors.machines)
+        client.wait(known("web"))
+        broker.freeze()
+        monitors.do(monitors.machines[0].fire(["A"] * 100))
+        assert process.end() == 0, process.said
 
 
 def wait_for(true: Callable[[], bool], process: Qshim, seconds: float = 40) -> None:

@@ -185,6 +185,11 @@ def test_two_hosts_compare_before_a_migration(broker: Mosquitto, start: Start, t
             again = start(*words)
             assert again.wait() == 0, again.said
         assert start("migrate-check", str(saved), second).wait() == predicted.wait()
+        config = tmp_path / "qshim.toml"
+        config.write_text(f'[[layout]]\nname = "one"\nsource = "{first}"\n', encoding="utf-8")
+        for more, status in ((("--update",), 0), ((), 0)):
+            checked = start("check", "--config", str(config), *more)
+            assert checked.wait() == status, checked.said + checked.out
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,15 @@ def test_a_wrong_password(environment: dict[str, str], guarded: Mosquitto, start
     assert "horse" not in process.said
 
 
+def test_a_served_machine_ends_where_the_broker_does_not_let_it_in(
+    guarded: Mosquitto, start: Start, tmp_path: Path
+) -> None:
+    words = ("--recording", "isapc", "--", "-qmp", f"unix:{tmp_path}/qmp.sock,server=on,wait=off")
+    process = start("serve", "--mqtt", guarded.url, *words)
+    assert process.wait() == 3
+    assert "do not come together" in process.said
+
+
 def test_a_password_without_a_user(start_one: Start) -> None:
     process = start_one("bridge", "--mqtt", "mqtt://h", "--attach", "/a", QSHIM_MQTT_PASSWORD="horse")
     assert process.wait() == 2
