@@ -114,8 +114,12 @@ class Quirks(NamedTuple):
         "(Perhaps it doesn't support FDT at all, or perhaps you need to provide an FDT with the -fdt option?)"
     )
     """dumpdtb on a PC (other words before 10.0; hmp-cases.jsonl)."""
-    change_vnc_is_error: bool = True
-    """`change vnc` with another word than `password` fails with `Error: ` (not before 10.0; seen)."""
+    absent_is_error: bool = True
+    """change, mouse_set and pcie_aer_inject_error of what is not there fail with `Error: ` (not before 10.0; seen)."""
+    no_function: str = "device '{}' not found"
+    """pcie_aer_inject_error of no function (other words before 10.0; seen)."""
+    no_virtio_status: str = "Path {} is not a realized VirtIODevice"
+    """x-query-virtio-status of something else (other words before 10.0; seen)."""
     no_vnc_password: str = "Could not set password"
     """set_password without VNC (other words in 11.1; seen)."""
     gdb_without_cpu: str = "warning: {0}\nCould not open gdbserver on device '{1}'\n"
@@ -129,6 +133,8 @@ class Quirks(NamedTuple):
         "send-switchover-start: on\nclear-bitmap-shift: 18\n"
     )
     """`info migrate` without a migration (other settings before 10.0, nothing in 11.1; hmp-cases.jsonl)."""
+    acpi_index_is_unique: bool = True
+    """Two functions with one acpi-index are refused on every board, not only where ACPI serves hot-plug (10.0)."""
     smp_members: tuple[str, ...] = (
         "drawers", "clusters", "sockets", "dies", "cores", "threads", "books", "maxcpus", "cpus", "modules",
     )  # fmt: skip
@@ -234,7 +240,9 @@ V10_0 = Quirks("10.0")
 V7_2 = V10_0._replace(
     pcie_slot_with_card=0x1C0,
     label="7.2",
-    change_vnc_is_error=False,
+    absent_is_error=False,
+    no_function="id or pci device path is invalid or device not found. {}",
+    no_virtio_status="Path {} is not a VirtIODevice",
     unix_clients_name_peer=False,
     ramblock_shows_host=False,
     late_listener_gets_coalesced=False,
@@ -258,6 +266,7 @@ V7_2 = V10_0._replace(
         "globals:\nstore-global-state: on\nonly-migratable: off\nsend-configuration: on\nsend-section-footer: on\n"
         "decompress-error-check: on\nclear-bitmap-shift: 18\n"
     ),
+    acpi_index_is_unique=False,
     smp_members=("clusters", "sockets", "dies", "cores", "threads", "maxcpus", "cpus"),
     no_colo="The feature 'colo' is not enabled",
     no_enclaves="SGX is not enabled in KVM",

@@ -28,6 +28,11 @@ LINES = (
     "drive_del x", "x_colo_lost_heartbeat", "change x y raw bogus", "change x y raw retain", "change vnc y",
     "change vnc password z", "info blockstats", "info dirty_rate", "info migrate_capabilities", "info via",
     "info migrate_parameters", "info accelerators", "boot_set abcd", "boot_set mm", "boot_set mr", "boot_set e",
+    "block_job_complete x", "block_job_pause x", "block_job_resume x", "block_job_set_speed x 1", "block_stream x",
+    "snapshot_delete_blkdev_internal x y", "client_migrate_info spice x", "client_migrate_info vnc x",
+    "info rocker-of-dpa-flows x", "info rocker-of-dpa-groups x", "migrate_start_postcopy", "mouse_set 5",
+    "pcie_aer_inject_error x y", "replay_delete_break", "migrate_set_capability xbzrle on", "info migrate_capabilities",
+    "migrate_set_capability xbzrle off", "migrate_set_capability nope on", "migrate_set_capability events maybe",
     "object_add foo,1z", "object_add foo,z z", "object_add iothread,help",
 )  # fmt: skip
 MACHINES = [

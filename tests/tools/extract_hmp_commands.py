@@ -121,7 +121,7 @@ def texts(binary: str) -> dict[str, list[str]]:
 
 
 TEXTS = (
-    "help log", "object_add help", "info migrate_capabilities", "info migrate_parameters", "info dirty_rate",
+    "help log", "object_add help", "info migrate_parameters", "info dirty_rate",
     "info via",
 )  # fmt: skip
 

@@ -67,6 +67,16 @@ _lacks("nbd_server_remove", "Export '{}' is not found", "name")
 _lacks("nbd_server_add", "Cannot find device='{0}' nor node-name='{0}'", "device")
 _lacks("info rocker", "rocker {} not found", "name")
 _lacks("info rocker-ports", "rocker {} not found", "name")
+_lacks("info rocker-of-dpa-flows", "rocker {} not found", "name")
+_lacks("info rocker-of-dpa-groups", "rocker {} not found", "name")
+_lacks("block_job_complete", "Block job '{}' not found", "device")
+_lacks("block_job_pause", "Block job '{}' not found", "device")
+_lacks("block_job_resume", "Block job '{}' not found", "device")
+_lacks("block_job_set_speed", "Block job '{}' not found", "device")
+_lacks("block_stream", "Cannot find device='{0}' nor node-name='{0}'", "device")
+_lacks("snapshot_delete_blkdev_internal", "Cannot find device='{0}' nor node-name='{0}'", "device")
+_lacks("migrate_start_postcopy", "Enable postcopy with migrate_set_capability before the start of migration")
+_says("replay_delete_break", "replay breakpoints are allowed only in play mode\n")
 
 
 @HMP.command("hostfwd_add", "hostfwd_remove")
@@ -87,7 +97,7 @@ def _change(call: Call) -> str:
     if device == "vnc":
         if target not in ("passwd", "password"):
             expected = "Expected 'password' after 'vnc'"
-            if call.vm.quirks.change_vnc_is_error:
+            if call.vm.quirks.absent_is_error:
                 raise CommandError(expected)
             return f"{expected}\n"
         password = call.maybe_text("arg")
@@ -98,6 +108,43 @@ def _change(call: Call) -> str:
     if mode not in (None, "retain", "read-only", "read-write"):
         raise CommandError(f"invalid parameter value: {mode}")
     raise CommandError(f"Device '{device}' not found")
+
+
+@HMP.command("client_migrate_info")
+def _client_migrate_info(call: Call) -> str:
+    """Tell clients of a display where the machine goes."""
+    ask(call.vm, "client_migrate_info", {"protocol": call.text("protocol")})
+    return ""
+
+
+@HMP.command("pcie_aer_inject_error")
+def _inject_error(call: Call) -> str:
+    """An error of a function: of none that is there are any registers modelled."""
+    from qshim.monitor.qmp.devices import device_named
+
+    name = call.text("id")
+    try:
+        device_named(call.vm, name)
+    except CommandError:
+        said = call.vm.quirks.no_function.format(name)
+        if call.vm.quirks.absent_is_error:
+            raise CommandError(said) from None
+        return f"{said}\n"
+    raise LineError("pcie_aer_inject_error is not modelled by qshim\n")
+
+
+@HMP.command("mouse_set")
+def _mouse_set(call: Call) -> str:
+    """Choose a pointing device."""
+    number = call.number("index")
+    if any(mouse["index"] == number for mouse in ask(call.vm, "query-mice")):
+        raise LineError("mouse_set is not modelled by qshim for a mouse that is there\n")
+    if 0 <= number < 4:
+        raise LineError("mouse_set is not modelled by qshim\n")
+    said = f"Mouse at index '{number}' not found"
+    if call.vm.quirks.absent_is_error:
+        raise CommandError(said)
+    return f"{said}\n"
 
 
 @HMP.command("commit")

@@ -15,6 +15,7 @@ __all__ = [
     "info_block_jobs",
     "info_capture",
     "info_mice",
+    "info_migrate_capabilities",
     "info_replay",
     "info_sev",
     "info_sgx",
@@ -24,6 +25,7 @@ __all__ = [
     "info_vnc",
     "log",
     "migrate",
+    "migrate_set_capability",
     "replay_break",
     "replay_seek",
     "stopcapture",
@@ -116,8 +118,25 @@ def _fixed(name: str) -> Handler:
     return lambda call: fixed_text(call.vm.quirks.label, name) or ""
 
 
-for _name in ("info dirty_rate", "info migrate_capabilities", "info migrate_parameters", "info via"):
+for _name in ("info dirty_rate", "info migrate_parameters", "info via"):
     HMP.command(_name)(_fixed(_name))
+
+
+@HMP.command("info migrate_capabilities")
+def info_migrate_capabilities(call: Call) -> str:
+    """Which capabilities a migration would have."""
+    rows = ask_list(call.vm, "query-migrate-capabilities")
+    return "".join(f"{row['capability']}: {'on' if row['state'] else 'off'}\n" for row in rows)
+
+
+@HMP.command("migrate_set_capability")
+def migrate_set_capability(call: Call) -> str:
+    """Switch one on or off."""
+    name, on = call.text("capability"), call.flag("state")
+    if name not in {row["capability"] for row in ask_list(call.vm, "query-migrate-capabilities")}:
+        raise CommandError(f"invalid parameter value: {name}")
+    ask(call.vm, "migrate-set-capabilities", {"capabilities": [{"capability": name, "state": on}]})
+    return ""
 
 
 @HMP.command("info accelerators")

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from qshim.vm import Vm
 
 __all__ = [
-    "announce_self", "block_resize", "blockdev_del", "eject", "expire_password", "nbd_server_stop",
+    "announce_self", "block_resize", "block_set_io_throttle", "blockdev_del", "change_vnc_password",
+    "client_migrate_info", "eject", "expire_password", "nbd_server_stop",
     "send_key", "set_password",
 ]  # fmt: skip
 
@@ -92,3 +93,53 @@ def expire_password(vm: Vm, arguments: Arguments) -> object:
     if arguments["protocol"] == "spice":
         raise CommandError("SPICE is not in use")
     raise CommandError("Could not set password expire time")
+
+
+@QMP.command("change-vnc-password")
+def change_vnc_password(vm: Vm, arguments: Arguments) -> object:
+    """Of a display that is not there."""
+    raise CommandError(vm.quirks.no_vnc_password)
+
+
+@QMP.command("client_migrate_info")
+def client_migrate_info(vm: Vm, arguments: Arguments) -> object:
+    """Tell clients of a display where the machine goes."""
+    if arguments["protocol"] != "spice":
+        raise CommandError("Parameter 'protocol' expects 'spice'")
+    raise CommandError("SPICE is not in use", "DeviceNotActive")
+
+
+@QMP.command("block_set_io_throttle")
+def block_set_io_throttle(vm: Vm, arguments: Arguments) -> object:
+    """Limit a drive."""
+    if ("device" in arguments) == ("id" in arguments):
+        raise CommandError("Need exactly one of 'device' and 'id'")
+    if "id" in arguments:
+        from qshim.monitor.qmp.devices import device_named
+
+        device_named(vm, str(arguments["id"]))
+        raise CommandError("Device does not have a block device backend")
+    raise _no_device(arguments["device"])
+
+
+def _missing(command: str, desc: str, member: str = "", class_: str = "GenericError") -> None:
+    """*command* fails: *desc*, with its *member* for {}."""
+
+    def handler(vm: Vm, arguments: Arguments) -> object:
+        raise CommandError(desc.format(arguments.get(member, "")), class_)
+
+    QMP.command(command)(handler)
+
+
+for _command in ("cancel", "complete", "pause", "resume", "set-speed"):
+    _missing(f"block-job-{_command}", "Block job '{}' not found", "device", "DeviceNotActive")
+for _command in ("cancel", "complete", "dismiss", "finalize", "pause", "resume"):
+    _missing(f"job-{_command}", "Job not found")
+for _command in ("query-rocker", "query-rocker-ports", "query-rocker-of-dpa-flows", "query-rocker-of-dpa-groups"):
+    _missing(_command, "rocker {} not found", "name")
+for _command in ("block-stream", "blockdev-snapshot-delete-internal-sync", "nbd-server-add"):
+    _missing(_command, "Cannot find device='{0}' nor node-name='{0}'", "device")
+_missing("migrate-start-postcopy", "Enable postcopy with migrate_set_capability before the start of migration")
+_missing("display-update", "Can not find vnc display")
+for _command in ("display-reload", "cancel-vcpu-dirty-limit", "rtc-reset-reinjection"):
+    QMP.command(_command)(lambda vm, arguments: {})

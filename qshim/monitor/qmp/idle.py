@@ -39,7 +39,6 @@ IDLE: Mapping[str, tuple[str, ...]] = {
     "query-hv-balloon-status-report": ("hv-balloon",),
     "query-jobs": (),
     "query-migrate": (),
-    "query-migrate-capabilities": (),
     "query-migrate-parameters": (),
     "query-migrationthreads": (),
     "query-named-block-nodes": _BLOCK,
