@@ -33,6 +33,8 @@ LINES = (
     "info rocker-of-dpa-flows x", "info rocker-of-dpa-groups x", "migrate_start_postcopy", "mouse_set 5",
     "pcie_aer_inject_error x y", "replay_delete_break", "migrate_set_capability xbzrle on", "info migrate_capabilities",
     "migrate_set_capability xbzrle off", "migrate_set_capability nope on", "migrate_set_capability events maybe",
+    "info virtio-status x", "info virtio-queue-status x 1", "info virtio-vhost-queue-status x 1",
+    "info virtio-queue-element x 1", "info virtio-status /machine",
     "object_add foo,1z", "object_add foo,z z", "object_add iothread,help",
 )  # fmt: skip
 MACHINES = [

@@ -147,6 +147,20 @@ def _mouse_set(call: Call) -> str:
     return f"{said}\n"
 
 
+for _name, _command in (
+    ("info virtio-status", "x-query-virtio-status"),
+    ("info virtio-queue-status", "x-query-virtio-queue-status"),
+    ("info virtio-vhost-queue-status", "x-query-virtio-vhost-queue-status"),
+    ("info virtio-queue-element", "x-query-virtio-queue-element"),
+):
+
+    def _of_a_queue(call: Call, command: str = _command) -> str:
+        ask(call.vm, command, {"path": call.text("path")})
+        return ""
+
+    HMP.command(_name)(_of_a_queue)
+
+
 @HMP.command("commit")
 def _commit(call: Call) -> str:
     """Write snapshots back: `all` of none is done, and no other name is known."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from qshim.monitor.qmp.table import QMP
 from qshim.monitor.registry import CommandError
+from qshim.qom.types import qom_types
 
 if TYPE_CHECKING:
     from qshim.vm import Vm
@@ -143,3 +144,28 @@ _missing("migrate-start-postcopy", "Enable postcopy with migrate_set_capability 
 _missing("display-update", "Can not find vnc display")
 for _command in ("display-reload", "cancel-vcpu-dirty-limit", "rtc-reset-reinjection"):
     QMP.command(_command)(lambda vm, arguments: {})
+
+
+def _virtio(command: str, desc: str | None) -> None:
+    """*command* asks a virtio device at a path; *desc* None: as `Quirks.no_virtio_status`."""
+
+    def handler(vm: Vm, arguments: Arguments) -> object:
+        from qshim.monitor.qmp.paths import resolved
+
+        path = str(arguments["path"])
+        try:
+            kind = resolved(vm, path).type_name
+        except CommandError:
+            kind = ""
+        known = qom_types(vm.quirks.label, vm.target)
+        if kind and (known is None or known.implements(kind, "virtio-device")):
+            raise CommandError(f"{command} is not modelled by qshim")
+        raise CommandError((desc or vm.quirks.no_virtio_status).format(path))
+
+    QMP.command(command)(handler)
+
+
+_virtio("x-query-virtio-status", None)
+_virtio("x-query-virtio-queue-status", "Path {} is not a VirtIODevice")
+_virtio("x-query-virtio-vhost-queue-status", "Path {} is not a VirtIODevice")
+_virtio("x-query-virtio-queue-element", "Path {} is not a VirtIO device")
