@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 from qshim.bridge.backoff import Backoff
 from qshim.bridge.payloads import Limits, Payloads, Position, dropped, encoded, is_message, snapshot_of
 from qshim.bridge.schema import MQTT_SCHEMA
+from qshim.cli import main
 from qshim.errors import RecordingError
 from qshim.layout.snapshot import Snapshot
 from qshim.layout.snapshot_text import render
@@ -34,6 +35,12 @@ def q35() -> Snapshot:
 @pytest.fixture(scope="module")
 def isapc() -> Snapshot:
     return Snapshot.of_recording(load(DATA / "11.1" / "x86_64" / "isapc.qrec.xz"))
+
+
+def test_the_schema_is_one_and_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    Draft202012Validator.check_schema(MQTT_SCHEMA)
+    assert main(["schema", "mqtt"]) == 0
+    assert json.loads(capsys.readouterr().out) == MQTT_SCHEMA
 
 
 def valid(payload: bytes) -> Any:

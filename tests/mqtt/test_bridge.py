@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import time
@@ -128,6 +129,20 @@ def test_what_is_retained_is_there_for_whoever_comes_later(broker: Mosquitto, st
             assert topics == {
                 "qshim/lab/status", "qshim/lab/web/state", "qshim/lab/web/layout", "qshim/lab/web/layout/full",
             }  # fmt: skip
+
+
+def test_what_the_broker_sees_of_the_connection(broker: Mosquitto, start: Start, tmp_path: Path) -> None:
+    with Monitors(tmp_path, ["web"]) as monitors, Client(broker.port, "qshim/#") as client:
+        bridge(start, broker, monitors.machines, "--mqtt-client-id", "probe", "--mqtt-keepalive", "7")
+        client.wait(known("web"))
+        monitors.do(monitors.machines[0].fire(["STOP"]))
+        client.seen("qshim/lab/web/event/STOP")
+    log = (tmp_path / "mosquitto.log").read_text(encoding="utf-8")
+    assert " as probe (p2, c1, k7" in log
+    published = re.findall(r"Received PUBLISH from probe \(d(\d), q(\d), r(\d), m\d+, '([^']*)'", log)
+    assert ("0", "1", "0", "qshim/lab/web/event/STOP") in published
+    assert ("0", "1", "1", "qshim/lab/web/state") in published
+    assert {quality for _, quality, _, _ in published} == {"1"}, "everything is acknowledged"
 
 
 def test_the_last_will_of_a_bridge_that_is_killed(broker: Mosquitto, start: Start, tmp_path: Path) -> None:

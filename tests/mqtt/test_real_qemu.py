@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import pytest
@@ -19,35 +17,24 @@ from tests.mqtt.test_bridge import check_schema, known
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt_client import Client
 from tests.support.oracle import needs
-
-_SECONDS = 60.0
+from tests.support.talk import Client as Peer
 
 
 class Monitor:
     """A QMP monitor of a QEMU, without any library; it keeps the events that it was told."""
 
     def __init__(self, path: Path) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(_SECONDS)
-        until = time.monotonic() + _SECONDS
-        while True:
-            try:
-                self._socket.connect(str(path))
-                break
-            except OSError:
-                assert time.monotonic() < until
-                time.sleep(0.02)
-        self._lines = self._socket.makefile("rb")
+        self._peer = Peer(path)
         self.events: list[dict[str, Any]] = []
         self._line()
         self("qmp_capabilities")
 
     def _line(self) -> dict[str, Any]:
-        message: dict[str, Any] = json.loads(self._lines.readline())
+        message: dict[str, Any] = json.loads(self._peer.hears("\r\n"))
         return message
 
     def __call__(self, command: str, **arguments: Any) -> Any:
-        self._socket.sendall(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
+        self._peer.send(json.dumps({"execute": command, "arguments": arguments}))
         while "event" in (message := self._line()):
             self.events.append(message)
         assert "return" in message, message
@@ -62,16 +49,7 @@ class Monitor:
             self.events.append(self._line())
 
     def close(self) -> None:
-        self._lines.close()
-        self._socket.close()
-
-    def __enter__(self) -> Monitor:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        self._peer.close()
 
 
 @contextmanager
@@ -106,7 +84,7 @@ def test_it_leaves_the_machine_as_it_was(
     options = ("-M", "q35", "-m", "256M", "-name", "web", *(() if running_guest else ("-S",)))
     with (
         running(needs(label, "x86_64"), tmp_path, *options) as (ours, theirs),
-        Monitor(theirs) as control,
+        closing(Monitor(theirs)) as control,
         Client(broker.port, "qshim/#") as client,
     ):
         if running_guest:
@@ -155,7 +133,7 @@ def test_events_and_a_dimm(label: str, broker: Mosquitto, start: Start, tmp_path
         bridge = start("bridge", "--mqtt", broker.url, "--host", "lab", "--attach", str(ours), "--poll", "0.3")
         client.wait(known("web"))
         before = client.seen("qshim/lab/web/layout").json
-        with Monitor(theirs) as control:
+        with closing(Monitor(theirs)) as control:
             control("object-add", **{"qom-type": "memory-backend-ram", "id": "m1", "size": 128 << 20})
             control("device_add", driver="pc-dimm", id="d1", memdev="m1")
             diff = client.seen("qshim/lab/web/layout/diff").json
@@ -186,7 +164,7 @@ def test_events_and_a_dimm(label: str, broker: Mosquitto, start: Start, tmp_path
         told = f"mqtt://127.0.0.1:{broker.port}/qshim/lab/web"
         same = start("diff", told, f"attach:{theirs}")
         assert same.wait() == 0, (same.out, same.said)
-        with Monitor(theirs) as control:
+        with closing(Monitor(theirs)) as control:
             control("quit")
         gone = client.seen("qshim/lab/web/state", attached=False).json
         assert gone["reason"]
