@@ -114,6 +114,7 @@ def test_the_same_memory_of_a_machine_that_runs_is_no_change(
         web.blocks = [("d1", 4096)]
         diff = client.seen("qshim/lab/web/layout/diff").json
         assert (diff["sequence"], diff["from"]) == (1, before["digest"])
+        assert [change["kind"] for change in diff["changes"]] == ["block-added"]
 
 
 def test_what_is_retained_is_there_for_whoever_comes_later(broker: Mosquitto, start: Start, tmp_path: Path) -> None:

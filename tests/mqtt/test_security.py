@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +69,62 @@ def test_tls(clients: bool, pki: Path, start: Start, web: Machine, tmp_path: Pat
                 assert "certificate required" in bare.said
         plain = start("bridge", "--mqtt", broker.url, "--attach", str(web.path))
         wait_for(lambda: "trying again" in plain.said or plain.process.poll() is not None, plain)
+
+
+class Gatherer:
+    """TLS in front of a broker: what the broker says within a while goes out as one TLS record."""
+
+    def __init__(self, pki: Path, broker: Mosquitto) -> None:
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(pki / "server-cert.pem", pki / "server-key.pem")
+        self._broker = broker.port
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._server.getsockname()[1]
+        self._open: list[socket.socket] = [self._server]
+        self._threads = [threading.Thread(target=self._serve, daemon=True)]
+        self._threads[0].start()
+
+    def _serve(self) -> None:
+        peer = self._context.wrap_socket(self._server.accept()[0], server_side=True)
+        broker = socket.create_connection(("127.0.0.1", self._broker))
+        self._open += [peer, broker]
+        self._threads.append(threading.Thread(target=self._answers, args=(broker, peer), daemon=True))
+        self._threads[1].start()
+        with suppress(OSError):
+            while data := peer.recv(1 << 14):
+                broker.sendall(data)
+
+    def _answers(self, broker: socket.socket, peer: socket.socket) -> None:
+        with suppress(OSError):
+            while data := broker.recv(1 << 14):
+                # one write of less than 16 KiB is one record
+                peer.sendall(data)
+                time.sleep(0.3)
+
+    def close(self) -> None:
+        for each in reversed(self._open):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(20)
+        for each in self._open:
+            each.close()
+
+
+def test_many_messages_in_one_record(pki: Path, broker: Mosquitto, start: Start, web: Machine) -> None:
+    """What TLS has decoded already does not wait until more comes."""
+    with closing(Gatherer(pki, broker)) as gatherer, Client(broker.port, "qshim/#") as client:
+        start(
+            "bridge", "--mqtt", f"mqtts://localhost:{gatherer.port}", "--host", "lab", "--attach", str(web.path),
+            "--mqtt-ca", f"{pki}/ca-cert.pem", "--poll", "60", "--allow-commands",
+        )  # fmt: skip
+        client.wait(known("web"))
+        time.sleep(1)
+        # nothing answers these, so that nothing but the last one makes the broker say more
+        for _ in range(20):
+            client.publish("qshim/lab/web/command", b"")
+        ask(client, "last", execute="query-name")
+        answer(client, "last")
 
 
 @pytest.mark.parametrize(
