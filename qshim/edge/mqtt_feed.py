@@ -19,7 +19,7 @@ from qshim.bridge.commands import AllowList, Refusal, Request, read_request
 from qshim.bridge.outbox import Outbox
 from qshim.bridge.payloads import Limits, Payloads, Position
 from qshim.bridge.topics import MachineTopics
-from qshim.edge.mqtt_layout import LayoutReader, Monitored, Unsteady
+from qshim.edge.mqtt_layout import LayoutReader, Monitored, Unsteady, never_returns
 from qshim.edge.real_qemu import Refused
 from qshim.errors import CompareError, QshimError, RecordingError
 from qshim.layout.snapshot import Snapshot
@@ -264,6 +264,8 @@ class Feed:
             try:
                 if request.line is None:
                     self._reply(request.id, result=await qemu.qmp(request.command, request.arguments))
+                elif await never_returns(qemu, request.line):
+                    self._reply(request.id, refused=f"`{request.line}` would hang this QEMU")
                 else:
                     self._reply_lines(request, await qemu.hmp(request.line))
             except Refused as refused:

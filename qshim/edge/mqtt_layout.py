@@ -12,7 +12,7 @@ from qshim.layout.snapshot import Snapshot
 from qshim.recording.canonical import masked_lines
 from qshim.recording.format import FLAT_COMMAND, RAMBLOCK_COMMAND, TREE_COMMAND, QemuVersion, Recording
 
-__all__ = ["LayoutReader", "Monitored", "Unsteady"]
+__all__ = ["LayoutReader", "Monitored", "Unsteady", "never_returns"]
 
 _TRIES = 5
 _TEXTS = {
@@ -84,12 +84,12 @@ class LayoutReader:
         if self._facts is None:
             told = await self._qemu.qmp("query-version")
             numbers = told["qemu"]
-            machine = await self._optional("qom-get", {"path": "/machine", "property": "type"})
+            machine = await _machine(self._qemu)
             self._facts = (
                 QemuVersion(numbers["major"], numbers["minor"], numbers["micro"], str(told.get("package", ""))),
-                ((await self._optional("query-target")) or {}).get("arch"),
-                None if machine is None else str(machine).removesuffix("-machine"),
-                bool(((await self._optional("query-kvm")) or {}).get("enabled")),
+                ((await _optional(self._qemu, "query-target")) or {}).get("arch"),
+                machine,
+                bool(((await _optional(self._qemu, "query-kvm")) or {}).get("enabled")),
             )
         return self._facts
 
@@ -102,14 +102,28 @@ class LayoutReader:
             lines = await self._qemu.hmp(command)
             if lines is not None:
                 hmp[name] = masked_lines(name, lines)
-        qmp = {command: await self._optional(command) for command in _ANSWERS}
+        qmp = {command: await _optional(self._qemu, command) for command in _ANSWERS}
         return hmp, {command: value for command, value in qmp.items() if value is not None}
 
-    async def _optional(self, command: str, arguments: Mapping[str, object] | None = None) -> Any:
-        try:
-            return await self._qemu.qmp(command, arguments)
-        except Refused:
-            return None
+
+async def never_returns(qemu: Monitored, line: str) -> bool:
+    """Whether *line* would hang this QEMU: one that only reads may do that, too."""
+    words = line.split()
+    if words[:2] != ["info", "mtree"] or not any(word.startswith("-") and "o" in word for word in words):
+        return False
+    return await _machine(qemu) in _NO_OWNERS
+
+
+async def _machine(qemu: Monitored) -> str | None:
+    told = await _optional(qemu, "qom-get", {"path": "/machine", "property": "type"})
+    return None if told is None else str(told).removesuffix("-machine")
+
+
+async def _optional(qemu: Monitored, command: str, arguments: Mapping[str, object] | None = None) -> Any:
+    try:
+        return await qemu.qmp(command, arguments)
+    except Refused:
+        return None
 
 
 def _mark(hmp: Mapping[str, tuple[str, ...]], qmp: Mapping[str, Any]) -> bytes:

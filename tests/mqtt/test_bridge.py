@@ -117,6 +117,23 @@ def test_the_same_memory_of_a_machine_that_runs_is_no_change(
         assert [change["kind"] for change in diff["changes"]] == ["block-added"]
 
 
+def test_a_layout_that_never_keeps_still(broker: Mosquitto, start_one: Start, tmp_path: Path) -> None:
+    with Monitors(tmp_path, ["web"]) as monitors, Client(broker.port, "qshim/#") as client:
+        (web,) = monitors.machines
+        web.restless = True
+        bridge(start_one, broker, monitors.machines)
+        assert "changed during each of 5 readings" in client.seen("qshim/lab/web/layout").json["error"]
+        web.restless = False
+        known_once = client.seen("qshim/lab/web/layout", error=None).json
+        web.restless = True
+        before = web.asked["info ramblock"]
+        while web.asked["info ramblock"] < before + 12:
+            time.sleep(0.05)
+        assert client.seen("qshim/lab/web/layout").json == known_once, "what is known stays"
+        states = [m.json["attached"] for m in client.all if m.topic == "qshim/lab/web/state"]
+        assert states == [True], "it is no reason to leave the machine, and with it its events"
+
+
 def test_what_is_retained_is_there_for_whoever_comes_later(broker: Mosquitto, start: Start, tmp_path: Path) -> None:
     with Monitors(tmp_path, ["web"]) as monitors:
         with Client(broker.port, "qshim/#") as client:

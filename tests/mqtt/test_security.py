@@ -19,7 +19,7 @@ from tests.bridge.test_commands import BOMBS
 from tests.mqtt.conftest import Start
 from tests.mqtt.test_bridge import QUESTIONS, bridge, check_schema, known, wait_for
 from tests.support.certificates import make_certificates
-from tests.support.fake_monitors import Machine, Monitors
+from tests.support.fake_monitors import TREE, Machine, Monitors
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.mqtt_client import Client
 
@@ -323,6 +323,19 @@ def test_no_command_topic_unless_asked_for(broker: Mosquitto, start: Start, web:
         client.wait(lambda r: any(m.payload == b"offline" for m in r))
         assert not any("reply" in m.topic for m in client.all)
     assert "query-later" not in web.asked
+
+
+def test_a_line_that_would_hang_a_machine(broker: Mosquitto, start_one: Start, web: Machine) -> None:
+    web.answers = {"qom-get": "magnum-machine"}
+    web.texts = {"info mtree -D": TREE.replace(" parent:{obj path=/machine}", "")}
+    with Client(broker.port, "qshim/#") as client:
+        bridge(start_one, broker, [web], "--allow-commands")
+        client.wait(known("web"))
+        ask(client, "1", info="mtree -f -o")
+        assert answer(client, "1")["refused"] == "`info mtree -f -o` would hang this QEMU"
+        ask(client, "2", info="mtree -f")
+        assert answer(client, "2")["return"]
+    assert not any("-o" in question for question in web.asked), "nor does the bridge itself ask so"
 
 
 def test_a_command_that_is_named_in_full_changes_a_machine(

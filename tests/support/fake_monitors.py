@@ -17,12 +17,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-__all__ = ["Machine", "Monitors"]
+__all__ = ["TREE", "Machine", "Monitors"]
 
-_TREE = (
+TREE = (
     "address-space: memory\r\n"
     "  0000000000000000-ffffffffffffffff (prio 0, i/o): system parent:{obj path=/machine}\r\n\r\n"
 )
+"""What `info mtree -o -D` prints."""
 _FLAT = 'FlatView #0\r\n AS "memory", root: system\r\n Root memory region: (none)\r\n  No rendered FlatView\r\n\r\n'
 _SECONDS = 60
 _HEAD = "              Block Name    PSize              Offset               Used              Total\r\n"
@@ -43,6 +44,8 @@ class Machine:
         """Command -> what it returns instead of what it should."""
         self.asked: Counter[str] = Counter()
         self.sent = 0
+        self.restless = False
+        """Whether its layout changes whenever somebody looks."""
         self._server: asyncio.AbstractServer | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -109,12 +112,14 @@ class Machine:
         self.asked[line or command] += 1
         if line is not None:
             texts = {
-                "info mtree -o -D": _TREE,
+                "info mtree -o -D": TREE,
                 "info mtree -f": _FLAT,
                 "info ramblock": _HEAD + "".join(self._block(*block) for block in self.blocks),
                 "info qom-tree /objects": "/objects (container)\r\n",
                 "info status": f"VM status: {self.status}\r\n",
             }
+            if self.restless:
+                texts["info ramblock"] += self._block("restless", sum(self.asked.values()) * 4096)
             texts |= self.texts
             return {"return": texts.get(line, f"unknown command: '{line}'\r\n")}
         answers: dict[str, Any] = {
