@@ -92,6 +92,7 @@ def library() -> Any:
     log = logging.getLogger("mqtt")
     log.addHandler(logging.NullHandler())
     log.propagate = False
+    log.setLevel(logging.CRITICAL)
     for name in ("asyncio_mqtt", "aiomqtt"):
         with contextlib.suppress(ImportError):
             found = import_module(name)
