@@ -1,8 +1,11 @@
-"""What a bridge does unless it is told otherwise; the command line shows these, so nothing is imported here."""
+"""What a bridge does unless it is told otherwise. The command line shows these, so nothing is imported here."""
 
 from __future__ import annotations
 
-__all__ = ["ALLOWED", "COMPRESS_ABOVE", "DISCOVERY", "MAX_PAYLOAD", "POLL", "PREFIX", "QUEUE"]
+__all__ = ["ALLOWED", "COMPRESS_ABOVE", "DISCOVERY", "MAX_PAYLOAD", "POLL", "PREFIX", "QUEUE", "SCHEMES"]
+
+SCHEMES = ("mqtt://", "mqtts://", "ws://", "wss://")
+"""What a broker's URL begins with."""
 
 PREFIX = "qshim"
 """First level of every topic, unless the URL says otherwise."""

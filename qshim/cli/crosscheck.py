@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qshim.bridge.defaults import SCHEMES
 from qshim.cli import mqtt
 from qshim.cli.coloured import CHOICES
 from qshim.errors import UsageError
@@ -62,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
     """Compare and print; 0 the same, 1 different, 3 not compared."""
     if args.attach is not None and args.qemu_argv and args.against is None:
         raise UsageError("--attach talks to a QEMU that runs already; leave out the options behind --")
+    if args.against is not None and args.against.startswith(SCHEMES):
+        raise UsageError("--against: a bridge tells a layout and no monitor texts; qshim diff compares with that")
     if args.steps is not None and (args.qemu is None or args.recording is not None or args.strict):
         raise UsageError("--steps goes with --qemu, and with --against for a second QEMU; both are started for them")
     if args.minimise and args.steps is None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from qshim import versions
 from qshim.bridge.broker import Access, Broker, machine_at
+from qshim.bridge.defaults import SCHEMES
 from qshim.bridge.payloads import is_message, snapshot_of
 from qshim.bridge.topics import MachineTopics
 from qshim.crosscheck.sources import Model, take
@@ -19,7 +20,6 @@ from qshim.recording.format import loads
 __all__ = ["Reach", "of_options", "stored_snapshot", "take_snapshot"]
 
 _MACHINES = ("qemu:", "attach:")
-_BROKERS = ("mqtt://", "mqtts://", "ws://", "wss://")
 
 Reach = Callable[[Broker], Access]
 """Says who we are to a broker."""
@@ -58,7 +58,7 @@ async def take_snapshot(
         if machine.recording is None:
             raise CompareError(f"{source}: {machine.refused}")
         return Snapshot.of_recording(machine.recording)
-    if source.startswith(_BROKERS) and reach is not None:
+    if source.startswith(SCHEMES) and reach is not None:
         from qshim.edge.mqtt_once import retained
 
         broker, base = machine_at(source)

@@ -157,7 +157,9 @@ def test_a_verdict_that_cannot_be_published(passing: bool, start: Start, served:
 
 
 def test_wrong_options_are_told_before_anything_takes_long(start_one: Start) -> None:
-    for words in (("--mqtt", "nonsense"), ("--mqtt", "mqtts://h", "--mqtt-ca", "/nowhere")):
+    for words in (
+        ("--mqtt", "nonsense"), ("--mqtt", "mqtts://h", "--mqtt-ca", "/nowhere"), ("--against", f"{NOBODY}/p/h/vm"),
+    ):  # fmt: skip
         process = start_one("crosscheck", *words, "--attach", "/nowhere")
         assert process.wait() == 2, process.said
 

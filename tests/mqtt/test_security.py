@@ -216,18 +216,24 @@ def test_a_password_that_is_changed_while_the_bridge_runs(
         client.wait(known("web"))
 
 
-def test_websockets(start: Start, web: Machine, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+def test_websockets(scheme: str, pki: Path, start: Start, web: Machine, tmp_path: Path) -> None:
     port = free_port()
+    tls = tls_lines(pki, clients=False) if scheme == "wss" else ()
     with (
-        Mosquitto(tmp_path, f"listener {port} 127.0.0.1", "protocol websockets") as broker,
+        Mosquitto(tmp_path, f"listener {port} 127.0.0.1", "protocol websockets", *tls) as broker,
         Client(broker.port, "lab/#") as client,
     ):
-        url = f"ws://127.0.0.1:{port}/mqtt?prefix=lab"
-        process = start("bridge", "--mqtt", url, "--host", "h", "--attach", str(web.path), "--allow-commands")
+        url = f"{scheme}://localhost:{port}/mqtt?prefix=lab"
+        more = ("--mqtt-ca", f"{pki}/ca-cert.pem") if tls else ()
+        process = start("bridge", "--mqtt", url, "--host", "h", "--attach", str(web.path), "--allow-commands", *more)
         client.seen("lab/h/web/layout/full")
         for number in range(50):
             client.publish("lab/h/web/command", json.dumps({"id": str(number), "execute": "query-name"}).encode())
         client.wait(lambda r: {m.json["id"] for m in r if m.topic.endswith("/reply")} == {str(n) for n in range(50)})
+        source = f"{scheme}://localhost:{port}/mqtt?prefix=lab/h/web"
+        same = start("diff", *more, source, source)
+        assert same.wait() == 0, same.said
         broker.stop()
         wait_for(lambda: "trying again" in process.said, process)
         broker.start()
