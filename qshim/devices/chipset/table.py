@@ -15,6 +15,7 @@ from qshim.devices.chipset.iommu import AmdIommu, IntelIommu, VirtioIommu
 from qshim.devices.chipset.mch import Mch
 from qshim.devices.chipset.south import Ich9Lpc, Ich9Smb, Piix4Pm
 from qshim.devices.chipset.storage import DiskHolder, NvmeNamespace
+from qshim.devices.chipset.usb import USB_CLASSES
 from qshim.devices.chipset.vga import IsaVga, PciVga
 from qshim.devices.memory.virtio import VirtioMem, VirtioPmem
 from qshim.devices.riscv.iommu import RiscvIommu, RiscvIommuPci
@@ -51,8 +52,8 @@ CLASSES: dict[str, Any] = {
     "qxl-vga": PciVga,
     "virtio-iommu-device": VirtioIommu,
     "ufs-lu": DiskHolder,
-    "usb-storage": DiskHolder,
     "virtio-vga": PciVga,
     "vmware-svga": PciVga,
     "ati-vga": PciVga,
+    **USB_CLASSES,
 }
