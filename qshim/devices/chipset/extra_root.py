@@ -63,6 +63,9 @@ class Pxb(CatalogueFunction):
         self.apart.append(host)
         board.pci_buses.append(bus)
         self.extra_bus = bus
+        bus.bypasses_iommu = self.is_on("bypass_iommu")
+        if bus.bypasses_iommu:
+            host.properties["bypass-iommu"] = "on"
         if self.type_name == "pxb":
             properties = {"chassis_nr": str(self.bus_number), "addr": "0", "shpc": "off", "msi": "off"}
             bridge = instantiate(board, "pci-bridge", bus, self.id, properties)

@@ -54,6 +54,7 @@ class GpexHost(CatalogueDevice):
             self.ports.add_subregion(ports, 0)
         bus = PciBus(board, "PCIE", memory, ports)
         self.add_bus("pcie.0", bus)
+        bus.bypasses_iommu = self.is_on("bypass-iommu")
         board.pci_buses.append(bus)
         board.maps_bars_at_0 = self.maps_bars_at_0
         self.ecam.ops = ecam_ops(bus)

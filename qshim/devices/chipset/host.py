@@ -16,6 +16,7 @@ class _Host(CatalogueDevice):
         board = self.board
         bus = PciBus(board, kind, board.isa_memory, board.ports, hotpluggable=hotpluggable)
         self.add_bus(name, bus)
+        bus.bypasses_iommu = self.is_on("bypass-iommu")
         board.pci_buses.append(bus)
         mechanism = ConfigMechanism(bus)
         layout = self.layout

@@ -67,6 +67,8 @@ class PciBus(Bus):
         """Buses that were made later have a larger one."""
         self.dma_root: Callable[[PciFunction], MemoryRegion] | None = None
         """An IOMMU's answer to what a function sees; None: what the CPU sees."""
+        self.bypasses_iommu = False
+        """Of a root bus: functions on it and behind it see what the CPU sees, IOMMU or not."""
         if self.parent_bus is not None:
             self.parent_bus.children_buses.insert(0, self)
 

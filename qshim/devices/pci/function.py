@@ -124,7 +124,8 @@ class PciFunction(Device):
         index = self.number_of("acpi-index")
         if index > MOST_ACPI_INDEX:
             raise DeviceError(f"acpi-index should be less or equal to {MOST_ACPI_INDEX}")
-        if index and any(
+        watched = self.board.quirks.acpi_index_is_unique or self.board.target in ("x86_64", "i386")
+        if index and watched and any(
             isinstance(other, PciFunction) and other.number_of("acpi-index") == index for other in self.board.devices
         ):
             raise DeviceError(f"a PCI device with acpi-index = {index} already exist")
@@ -183,7 +184,10 @@ class PciFunction(Device):
 
     def _dma_root(self) -> MemoryRegion:
         bus: PciBus | None = self.pci_bus
-        while bus is not None:
+        root = self.pci_bus
+        while root.bridge is not None:
+            root = root.bridge.pci_bus
+        while bus is not None and not root.bypasses_iommu:
             if bus.dma_root is not None:
                 return bus.dma_root(self)
             bus = bus.parent_bus

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from qshim.devices.chipset.cpu import X86Cpu
+from qshim.devices.pci.bus import PciBus
 from qshim.devices.qdev import Bus, Device
 from qshim.machines.errors import MachineError
 from qshim.machines.machine import Machine, Request
@@ -98,6 +99,11 @@ class X86Machine(Machine):
         host.properties |= {
             "below-4g-mem-size": str(self.layout.below), "above-4g-mem-size": str(self.layout.above),
         }  # fmt: skip
+        if self.options.on("default-bus-bypass-iommu", False):
+            host.properties["bypass-iommu"] = "on"
+            for bus in host.buses:
+                if isinstance(bus, PciBus):
+                    bus.bypasses_iommu = True
 
     def map_ram(self, layout: Layout) -> None:
         """RAM below and above 4 GiB."""
