@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from types import MappingProxyType
 
 from qshim.argv import CommandLine, OptionError
@@ -119,10 +119,22 @@ def check_supported(
     for option, value in plan.others:
         if option in _CHANGES and option not in boot_files:
             raise OptionError(f"-{option} {value}: {_CHANGES[option]}")
+    units: set[str] = set()
     for drive in plan.drives:
+        if drive.values.get("if") == "pflash":
+            index = drive.values.get("index", "-1")
+            unit = drive.values.get("unit", index if index != "-1" else _free(units))
+            if unit in units:
+                raise OptionError(f"{drive.where}: drive with bus=0, unit={unit} (index={index}) exists")
+            units.add(unit)
         path = drive.values.get("file")
         reason = None if path is None or ":" in path else unreadable(path)
         if reason is not None:
             raise OptionError(f"{drive.where}: Could not open '{path}': {reason}")
         if drive.values.get("if") not in ("pflash", "none"):
             raise OptionError(f"{drive.where}: qshim has no disks; it takes if=pflash and if=none")
+
+
+def _free(units: Container[str]) -> str:
+    """The first unit that no drive has taken."""
+    return next(str(number) for number in range(256) if str(number) not in units)

@@ -43,17 +43,22 @@ VIRT_CHIP = Chip(256 << 10, (4, 2, 2), (0x89, 0x18, 0, 0), False)
 
 
 class Flash(Device):
-    """A flash chip of *size* bytes (None: as many as *data* has) with the contents *data*, zeros behind them."""
+    """A flash chip of *size* bytes (None: as many as *data* has) with the contents *data*, zeros behind them.
+
+    *drive*: the drive or block node that has them, empty where there is none.
+    """
 
     region: MemoryRegion
 
     def __init__(
-        self, board: Board, data: bytes, name: str, *, chip: Chip = PC_CHIP, size: int | None = None
-    ) -> None:
+        self, board: Board, data: bytes, name: str, *, chip: Chip = PC_CHIP, size: int | None = None,
+        drive: str = "",
+    ) -> None:  # fmt: skip
         super().__init__(board, "cfi.pflash01")
         self.data = data
         self.size = len(data) if size is None else size
         self.chip = chip
+        self.drive = drive
         self.region_name = name
         self.command = 0
         self.cycle = 0
@@ -72,7 +77,7 @@ class Flash(Device):
             "num-blocks": self.size // chip.sector, "sector-length": chip.sector, "width": width,
             "device-width": device, "max-device-width": most,
         }  # fmt: skip
-        lines = [f'drive = "{f"pflash{self.region_name[-1]}" if self.data else ""}"', *_assigned(numbers)]
+        lines = [f'drive = "{self.drive}"', *_assigned(numbers)]
         identity = {f"id{n}": value for n, value in enumerate(chip.identity)}
         lines += ["big-endian = false", "secure = false", *_assigned(identity), f'name = "{self.region_name}"']
         types = self.board.types

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qshim.machines.errors import MachineError
-from qshim.machines.firmware import flash_images
+from qshim.machines.firmware import FlashImage, flash_images
 from qshim.machines.x86.layouts import FOUR_GIB, ISA_BIOS_END
 from qshim.machines.x86.machine import X86Machine
 from qshim.memory import MemoryRegion
@@ -60,8 +60,8 @@ class FirmwareMachine(X86Machine):
         elif block is not None:
             block.write(0, b"\xff" * region.size)
 
-    def flash_images(self) -> Sequence[tuple[int, bytes]]:
-        """Contents of -drive if=pflash by unit.
+    def flash_images(self) -> Sequence[tuple[int, FlashImage]]:
+        """Contents of flash by unit.
 
         :raises OptionError: an image cannot be read.
         :raises MachineError: the first one is missing.
@@ -71,13 +71,13 @@ class FirmwareMachine(X86Machine):
             raise MachineError("pflash1 requires pflash0")
         return list(found.items())
 
-    def make_flash(self, images: Sequence[tuple[int, bytes]]) -> None:
+    def make_flash(self, images: Sequence[tuple[int, FlashImage]]) -> None:
         """Flash from the end of 4 GiB downwards."""
         from qshim.devices.memory.flash import Flash
 
         board = self.board
         total = 0
-        for unit, data in images:
+        for unit, (data, drive, _) in images:
             if not data or len(data) % 4096:
                 raise MachineError(
                     f"system firmware block device pflash{unit} has invalid size {len(data)}",
@@ -89,7 +89,7 @@ class FirmwareMachine(X86Machine):
                     f"combined size of system firmware exceeds {self.options.size('max-fw-size') or MAX_FIRMWARE} bytes"
                 )
             name = f"system.flash{unit}"
-            flash = Flash(board, data, name)
+            flash = Flash(board, data, name, drive=drive)
             board.plug(flash, board.sysbus, parent=board.machine, name=name)
             board.system.add_subregion(flash.region, FOUR_GIB - total)
             if unit == 0:
