@@ -31,6 +31,8 @@ class Dialect(NamedTuple):
     """A second monitor on a character device."""
     old_sizes: bool = False
     """-m takes hexadecimal numbers, and has other words for negative ones."""
+    has_qtest: bool = False
+    """-accel qtest is there (11.1; the releases before were built without)."""
     too_often: str = "too many uses of multiplexed chardev '{}' (maximum is 4)"
     """A fifth one on a device with mux=on."""
 
@@ -41,7 +43,7 @@ DIALECTS: Mapping[str, Dialect] = {
         twice_used="Device '{}' is in use", too_often="Device '{}' is in use",
     ),
     "10.0": Dialect("10.0", 2025),
-    "11.1": Dialect("11.1", 2026, frozenset({"reconnect"}), mon_is_deprecated=True),
+    "11.1": Dialect("11.1", 2026, frozenset({"reconnect"}), mon_is_deprecated=True, has_qtest=True),
 }  # fmt: skip
 
 

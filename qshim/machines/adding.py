@@ -13,7 +13,7 @@ from qshim.devices.memory.table import memory_device
 from qshim.devices.pci import PciBus, PciFunction
 from qshim.devices.properties import check_properties
 from qshim.errors import MemoryModelError
-from qshim.machines.checks import check_controller, check_singles
+from qshim.machines.checks import check_beside, check_controller, check_singles
 from qshim.machines.globals import bad_global
 from qshim.machines.plugging import device_types, find_bus
 
@@ -87,6 +87,7 @@ def plug_in(
     if isinstance(device, PciFunction) and isinstance(bus, PciBus):
         bus.try_slot(device, given.get("addr"))
     check_singles(board, driver)
+    check_beside(board, device)
     try:
         if name is not None:
             board.plug(device, bus, parent=board.peripheral, name=name)

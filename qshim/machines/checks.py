@@ -8,7 +8,7 @@ from qshim.devices.pci.function import PciFunction
 from qshim.devices.qdev import Device
 from qshim.errors import MemoryModelError
 
-__all__ = ["check_controller", "check_singles"]
+__all__ = ["check_beside", "check_controller", "check_singles"]
 
 _DISPLAYS = ("VGA", "secondary-vga", "cirrus-vga", "qxl", "qxl-vga", "virtio-vga", "virtio-gpu-pci", "bochs-display",
              "vmware-svga", "ati-vga")  # fmt: skip
@@ -47,6 +47,27 @@ def check_singles(board: Board, driver: str) -> None:
         raise DeviceError(
             "savevm_state_handler_insert: Detected duplicate SaveStateEntry: id=vga, instance_id=0x0"
         )
+
+
+def check_beside(board: Board, device: Device) -> None:
+    """What only one device may have: a place in the boot order, a slot of a chassis of Express ports.
+
+    :raises DeviceError: another one has it.
+    """
+    index = device.properties.get("bootindex", "")
+    if index.isdecimal() and any(other.properties.get("bootindex") == index for other in board.devices):
+        raise DeviceError(f"The bootindex {index} has already been used")
+    place = _chassis_slot(device)
+    if place is not None and any(_chassis_slot(other) == place for other in board.devices):
+        raise DeviceError("Can't add chassis slot, error -16")
+
+
+def _chassis_slot(device: Device) -> tuple[int, int] | None:
+    """Chassis and slot of an Express port with a slot."""
+    kinds = ("pcie-slot", "cxl-downstream")
+    if not any(device.board.descends(device.type_name, kind) for kind in kinds):
+        return None
+    return device.number_of("chassis"), device.number_of("slot")
 
 
 def check_controller(device: Device, acpi_hotplug: bool) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from qshim.argv import CommandLine, OptionError
+from qshim.argv.opts import members
 from qshim.argv.plan import MachinePlan, NumaPlan
 from qshim.devices.board import Board
 from qshim.devices.catalogue import instantiate
@@ -21,6 +22,7 @@ from qshim.errors import MemoryModelError
 from qshim.machines.adding import add_device
 from qshim.machines.compat import Common, compat_props
 from qshim.machines.errors import MachineError
+from qshim.machines.firmware import check_flash_node
 from qshim.machines.globals import check_globals, check_nics
 from qshim.machines.hotplug import Deleted, HotPlug
 from qshim.machines.nics import check_peers
@@ -37,6 +39,7 @@ from qshim.versions import Quirks
 __all__ = ["Machine", "Request"]
 
 DEFAULT_RAM = 128 * MIB
+_BOOT = ("order", "once", "menu", "splash", "splash-time", "reboot-timeout", "strict")
 _HOST_SPACE = 1 << 47
 
 
@@ -148,8 +151,8 @@ class Machine:
             self.board.globals.append((row["qom-type"], row["property"], row["value"]))
         self.board.globals += self.plan.globals
         given = dict(request.line.machine_properties)
-        self.options = MachineOptions(self.board.types, self.type_name, given, self.check_option)
-        self.options.read({"smp": self.read_smp, "memory": self.read_memory})
+        self.options = MachineOptions(self.board.types, self.type_name, given, self._check_property)
+        self.options.read({"smp": self.read_smp, "memory": self.read_memory, "boot": self.read_boot})
         with self.topology.transaction():
             self.make_backends()
 
@@ -165,6 +168,7 @@ class Machine:
             self.read_numa()
             check_nics(self)
             self.populate()
+            self.check_fw_cfg()
             for device in self.plan.devices:
                 add_device(self, device)
             self.board.machine_done()
@@ -173,8 +177,17 @@ class Machine:
         check_globals(self)
         check_peers(self)
 
+    @property
+    def emulated(self) -> bool:
+        """CPUs would run, under TCG; a qtest drives other ones."""
+        return self.request.line.accelerators[:1] != ("qtest",)
+
     def read_cpu(self) -> None:
         """-cpu, where somebody wants to know its type before there is a CPU."""
+
+    def _check_property(self, options: MachineOptions, key: str, value: str) -> None:
+        check_flash_node(self, key, value)
+        self.check_option(options, key, value)
 
     def check_option(self, options: MachineOptions, key: str, value: str) -> None:
         """Whether the board takes *value* for property *key* of -machine.
@@ -185,6 +198,12 @@ class Machine:
     def populate(self) -> None:
         """Put everything on the board that this machine type has."""
         raise NotImplementedError
+
+    def read_boot(self) -> None:
+        """-boot."""
+        for key, _ in self.request.line.boot:
+            if key not in _BOOT:
+                raise MachineError(f"Parameter 'boot.{key}' is unexpected")
 
     # --- memory ---
 
@@ -223,7 +242,8 @@ class Machine:
     def make_backends(self) -> None:
         """-object, in their order."""
         board, request = self.board, self.request
-        around = Around(self.topology, self.quirks, request.may_write, hash_order)
+        merge, dump = self.options.on("mem-merge", True), self.options.on("dump-guest-core", True)
+        around = Around(self.topology, self.quirks, request.may_write, hash_order, merge, dump)
         for plan in self.plan.objects:
             if not plan.kind.startswith("memory-backend-"):
                 board.objects.add_child(plan.id, QomObject(plan.kind))
@@ -374,6 +394,9 @@ class Machine:
 
     def read_smp(self) -> None:
         """-smp."""
+        for key in self.plan.smp:
+            if key not in self.quirks.smp_members:
+                raise MachineError(f"Parameter 'smp.{key}' is unexpected")
         self.smp, warnings = smp_of(
             self.plan.smp,
             self.request.name,
@@ -467,7 +490,21 @@ class Machine:
                     try:
                         self.request.open_image(path)
                     except OSError:
-                        raise MachineError(text.format(path)) from None
+                        raise MachineError(*text.replace("{}", path).split("\n")) from None
+
+    def check_fw_cfg(self) -> None:
+        """Whether there is a device for the files of -fw_cfg by now.
+
+        :raises OptionError: there is none, or one does not say what it holds.
+        """
+        for option, value in self.plan.others:
+            if option != "fw_cfg":
+                continue
+            given = members(value, "name").values
+            if "name" not in given or sum(key in given for key in ("file", "string", "gen_id")) != 1:
+                raise OptionError(f"-fw_cfg {value}: name, plus exactly one of file, string and gen_id, are needed")
+            if self.board.machine.child("fw_cfg") is None:
+                raise OptionError(f"-fw_cfg {value}: fw_cfg device not available")
 
     def check_added(self, device: Device) -> None:
         """What the board looks at before a device that a user adds is plugged in.

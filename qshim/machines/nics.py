@@ -44,6 +44,8 @@ def nics_of(machine: Machine) -> list[Nic]:
         properties = {"netdev": f"#net{len(nics)}00" if option == "nic" else f"hub0port{port}"}
         # what -nic leaves out is 0, what -net leaves out is not set
         vectors = values.get("vectors", "0" if option == "nic" else None)
+        if "macaddr" in values or "mac" in values:
+            properties["mac"] = values.get("mac", values.get("macaddr", ""))
         model = values.get("model", machine.default_nic)
         if vectors is not None and model.startswith("virtio"):
             properties["vectors"] = vectors
@@ -65,7 +67,8 @@ def make_nics(machine: Machine, bus: Bus) -> None:
             instantiate(machine.board, type_name, bus, properties=properties)
         elif machine.quirks.nics_are_tried:
             # its address is taken all the same
-            machine.board.macs[len(machine.board.macs)] = None
+            if "mac" not in properties:
+                machine.board.macs[len(machine.board.macs)] = None
             machine.warn(f"requested NIC (anonymous, model {model}) was not created (not supported by this machine?)")
         else:
             raise MachineError(f"Unsupported NIC model: {model}")

@@ -88,6 +88,7 @@ def numa_of(
             _cpu(numa, plan, smp, levels, place)
         else:
             numa.hmat = True
+            _initiator(numa, plan)
     if not whole:
         return numa
     if not numa.nodes and auto_node:
@@ -167,6 +168,21 @@ def _distance(numa: Numa, plan: NumaPlan) -> None:
     if source == target and value != 10:
         raise OptionError(f"{plan.where}: Local distance of node {source} should be 10.")
     numa.distances[source, target] = value
+
+
+def _initiator(numa: Numa, plan: NumaPlan) -> None:
+    """-numa hmat-lb: who accesses whom.
+
+    :raises OptionError: nobody does.
+    """
+    if plan.kind != "hmat-lb":
+        return
+    for key in ("initiator", "target"):
+        number = int(plan.values.get(key, "0"), 0)
+        if number >= numa.count:
+            raise OptionError(f"{plan.where}: Invalid {key}={number}, it should be less than {numa.count}.")
+        if key == "initiator" and number not in numa.of_cpu.values():
+            raise OptionError(f"{plan.where}: Invalid initiator={number}, it isn't an initiator proximity domain")
 
 
 def _check_distances(numa: Numa) -> None:

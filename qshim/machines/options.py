@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +20,9 @@ _NOT_MODELLED = {
     "cxl-fmw": "qshim makes no fixed windows of CXL", "sgx-epc": "qshim has no SGX",
     "confidential-guest-support": "qshim encrypts no memory",
 }
+_INTEGERS = {"int": (1 << 64) - 1, "uint8": (1 << 8) - 1}
+"""Kinds of whole numbers, each with the largest one."""
+_NUMBER = re.compile(r"-?(?:0[xX][0-9a-fA-F]+|\d+)")
 _HANDLED = frozenset(("type", "accel", "kernel-irqchip"))
 
 Check = Callable[["MachineOptions", str, str], None]
@@ -69,6 +73,11 @@ class MachineOptions:
             raise MachineError(f"Parameter '{key}' does not accept value '{value}'")
         if kind == "size":
             self.size(key)
+        if kind in _INTEGERS:
+            if _NUMBER.fullmatch(value) is None:
+                raise MachineError(f"Parameter '{key}' expects integer")
+            if kind == "uint8" and not 0 <= int(value, 0) <= _INTEGERS[kind]:
+                raise MachineError(f"Parameter '{key}' expects uint8_t")
 
     def on(self, key: str, default: bool) -> bool:
         """A boolean, or an OnOffAuto of which auto means *default*."""
@@ -98,4 +107,4 @@ class MachineOptions:
         except OptionError as error:
             if "out of range" in error.reports[0]:
                 raise MachineError(error.reports[0]) from None
-            raise MachineError(f"Parameter '{key}' expects a size value") from None
+            raise MachineError(f"Parameter '{key}' expects size") from None

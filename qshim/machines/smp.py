@@ -97,6 +97,6 @@ def smp_of(
             "Invalid CPU topology: maxcpus must be equal to or greater than smp: "
             f"{shown} == maxcpus ({maximum}) < smp_cpus ({cpus})"
         )
-    if maximum > most:
+    if maximum > most or maximum < 0:
         raise MachineError(f"Invalid SMP CPUs {maximum}. The max CPUs supported by machine '{machine}' is {most}")
     return Smp(cpus, maximum, sockets, dies, modules, clusters, cores, threads), warnings

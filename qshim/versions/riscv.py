@@ -20,6 +20,8 @@ class RiscvQuirks(NamedTuple):
     """Harts of one cluster in several nodes are warned about (11.1; 11)."""
     plic_counts_from_first_hart: bool = False
     """A PLIC lacks lines where a socket's first hart has a number above the socket's count: QEMU aborts (7.2; 11)."""
+    guests_need_hypervisor: bool = False
+    """Harts without the extension for hypervisors have no lines for guest interrupt files: QEMU aborts (11.1)."""
     missing_firmware: str = 'Unable to find the RISC-V BIOS "{}"'
     """-bios names a file that nobody has (12)."""
     wide_harts_need_one_thread: bool = True
@@ -36,7 +38,8 @@ _KNOWN = {
     ),
     "10.0": _10_0,
     "11.1": _10_0._replace(
-        harts_have_places=True, nodes_follow_clusters=True, wide_harts_need_one_thread=False
+        harts_have_places=True, nodes_follow_clusters=True, wide_harts_need_one_thread=False,
+        guests_need_hypervisor=True,
     ),
 }
 

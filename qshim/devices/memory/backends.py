@@ -32,6 +32,10 @@ class Around(NamedTuple):
     """Why a file may not be written; None if it may."""
     hash_order: Callable[[Sequence[str]], Sequence[str]] = lambda names: names
     """The order in which properties are set: QEMU keeps them in a hash table."""
+    merge: bool = True
+    """What -machine mem-merge says."""
+    dump: bool = True
+    """What -machine dump-guest-core says."""
 
 
 def make_backend(
@@ -43,7 +47,7 @@ def make_backend(
     """
     if kind == "memory-backend-epc":
         raise DeviceError("invalid object type: memory-backend-epc")
-    backend = _described(kind, name, given, around.hash_order)
+    backend = _described(kind, name, given, around)
     check_free(objects, name)
     made = QomObject(kind)
     region = _region(around, backend, made, given)
@@ -67,14 +71,14 @@ def check_free(objects: QomObject, name: str) -> None:
 
 
 def _described(
-    kind: str, name: str, arguments: Arguments, hash_order: Callable[[Sequence[str]], Sequence[str]]
+    kind: str, name: str, arguments: Arguments, around: Around
 ) -> MemoryBackend:
     """The backend as asked for.
 
     :raises DeviceError: a value that its properties do not take.
     """
     given: Mapping[str, Any] = arguments
-    for member in hash_order(tuple(given)):
+    for member in around.hash_order(tuple(given)):
         if member in ("size", "prealloc-threads") and given[member] == 0:
             raise DeviceError(f"property '{member}' of {kind} doesn't take value '0'")
         if member == "host-nodes" and (beyond := [node for node in given[member] if node >= _MOST_NODES]):
@@ -82,8 +86,8 @@ def _described(
     if kind == "memory-backend-shm" and given.get("share") is False:
         raise DeviceError("can't create shm backend with `share=off`")
     return MemoryBackend(
-        name, kind, given["size"], given.get("merge", True), given.get("dump", True), given.get("prealloc", False),
-        given.get("share", kind in _SHARED), given.get("reserve", True),
+        name, kind, given["size"], given.get("merge", around.merge), given.get("dump", around.dump),
+        given.get("prealloc", False), given.get("share", kind in _SHARED), given.get("reserve", True),
         tuple(sorted(set(given.get("host-nodes", ())))), given.get("policy", "default"),
         given.get("prealloc-threads", 1), given.get("x-use-canonical-path-for-ramblock-id", False),
         mem_path=given.get("mem-path"),

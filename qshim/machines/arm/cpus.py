@@ -11,13 +11,14 @@ from qshim.machines.errors import MachineError
 from qshim.qom.types import QomTypes
 from qshim.versions.virt import virt_quirks
 
-__all__ = ["ArmCpuModel", "arm_cpu", "check_valid"]
+__all__ = ["BOOLEANS", "ArmCpuModel", "arm_cpu", "check_valid"]
 
 DEFAULT = "cortex-a15"
 _WIDE = {"cortex-a57": 44, "cortex-a72": 44, "neoverse-n1": 48, "neoverse-v1": 48, "neoverse-n2": 48}
 """Bits of physical addresses, where they are not 40."""
 _TAGGED = ("cortex-a710", "neoverse-n2")
 """Models with memory tagging besides max."""
+BOOLEANS = ("on", "yes", "true", "y", "off", "no", "false", "n")
 _OFF = ("off", "no", "false", "n")
 _SMALL = ("cortex-a7", "cortex-a15")
 _OLD = ("cortex-a7", "cortex-a15", "cortex-a35", "cortex-a53", "cortex-a55", "cortex-a57", "cortex-a72", "cortex-a76",
@@ -25,6 +26,8 @@ _OLD = ("cortex-a7", "cortex-a15", "cortex-a35", "cortex-a53", "cortex-a55", "co
 _NEW = ("cortex-a7", "cortex-a15", "cortex-a35", "cortex-a55", "cortex-a72", "cortex-a76", "cortex-a710", "a64fx",
         "neoverse-n1", "neoverse-v1", "neoverse-n2", "cortex-a53", "cortex-a57", "max")  # fmt: skip
 """In the order in which QEMU names them."""
+_WITHOUT_TCG = ("cortex-a53", "cortex-a57", "max")
+"""Those that are there for other accelerators, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class ArmCpuModel:
     """It has memory tagging."""
     nmi: bool
     """It has interrupts that cannot be masked."""
+    el3: bool = True
+    """It has a secure world, unless it was told to do without."""
 
 
 def arm_cpu(text: str | None, target: str, label: str, types: QomTypes | None) -> ArmCpuModel:
@@ -61,18 +66,23 @@ def arm_cpu(text: str | None, target: str, label: str, types: QomTypes | None) -
     bits = _WIDE.get(name, 40)
     if name == "max" and given.get("aarch64") not in _OFF:
         bits = 52 if target == "aarch64" else quirks.arm_max_bits
+    el3 = given.get("has_el3") not in _OFF
     newest = name == "max" and target == "aarch64"
-    return ArmCpuModel(name, type_name, bits, is_64, tags=newest or name in _TAGGED, nmi=newest)
+    return ArmCpuModel(name, type_name, bits, is_64, tags=newest or name in _TAGGED, nmi=newest, el3=el3)
 
 
-def check_valid(model: ArmCpuModel, target: str, label: str) -> None:
+def check_valid(model: ArmCpuModel, target: str, label: str, *, emulated: bool = True) -> None:
     """Whether the virt board takes *model*, which QEMU looks at once memory and nodes are known.
+
+    *emulated*: it would run under TCG, not be driven by a qtest.
 
     :raises MachineError: it does not.
     """
     quirks = virt_quirks(label)
     listed = option_help(label, target).get("-cpu help", (0, ""))[1].split()
     valid = [known for known in (_NEW if quirks.valid_cpus_are_listed else _OLD) if known in listed]
+    if not emulated:
+        valid = [known for known in valid if known in _WITHOUT_TCG]
     if model.name == "host":
         raise MachineError("CPU model 'host' requires KVM or HVF")
     if model.name not in valid:
@@ -91,12 +101,13 @@ def _check_features(
     given = {key: "on" if value is None else value for key, value in members if key}
     told = types.properties(type_name) if given and types is not None else None
     if isinstance(told, list):
-        names = {row["name"] for row in told}
+        kinds = {row["name"]: row["type"] for row in told}
         for key, value in given.items():
-            if key not in names:
-                raise MachineError(
-                    f"can't apply global {type_name}.{key}={value}: Property '{type_name}.{key}' not found"
-                )
+            where = f"can't apply global {type_name}.{key}={value}: "
+            if key not in kinds:
+                raise MachineError(f"{where}Property '{type_name}.{key}' not found")
+            if kinds[key] == "bool" and value not in BOOLEANS:
+                raise MachineError(f"{where}Parameter '{key}' expects 'on' or 'off'")
     if given.get("aarch64") in _OFF and not aarch32:
         raise MachineError(
             f"can't apply global {type_name}.aarch64={given['aarch64']}: 'aarch64' feature cannot be disabled unless "

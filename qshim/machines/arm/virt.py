@@ -96,6 +96,8 @@ class ArmVirt(Machine):
         asked = self.options.text("msi")
         if asked not in ("", "auto"):
             return asked
+        if self.virt.has_msi_option and not asked and self.options.on("its", False):
+            return "its"
         if self.gic.version == 2:
             return "gicv2m"
         # who says msi=auto has an ITS whatever its= says
@@ -128,14 +130,15 @@ class ArmVirt(Machine):
 
     def read_cpu(self) -> None:
         """-cpu."""
-        self.cpu = arm_cpu(self.request.line.cpu, self.request.target, self.quirks.label, self.board.types)
+        text = self.request.line.cpu or (None if self.emulated else "max")
+        self.cpu = arm_cpu(text, self.request.target, self.quirks.label, self.board.types)
         self.cpu_type = self.cpu.type_name
 
     def populate(self) -> None:
         """Everything in QEMU's order."""
         options = self.options
         self.has_acpi = options.on("acpi", True)
-        check_valid(self.cpu, self.request.target, self.quirks.label)
+        check_valid(self.cpu, self.request.target, self.quirks.label, emulated=self.emulated)
         self.arrange()
         self.gic = choose_gic(
             options.text("gic-version"), self.smp.max_cpus, self.virt,
@@ -234,9 +237,10 @@ class ArmVirt(Machine):
         if self.options.on("mte", False):
             self.make_tag_roots()
         objects = cpu_objects(self.board, self.cpu_type)
+        secure = self.secure_memory if self.cpu.el3 else None
         for index in range(self.smp.cpus):
             cpu = ArmCpu(
-                self.board, self.cpu_type, index, secure=self.secure_memory, tags=self.tag_roots, objects=objects
+                self.board, self.cpu_type, index, secure=secure, tags=self.tag_roots, objects=objects
             )
             self.board.plug(cpu)
             self.cpus.append(cpu)
@@ -377,6 +381,8 @@ class ArmVirt(Machine):
         board, system = self.board, self.board.system
         host = GpexHost.recorded_on(board, machine="virt")
         host.maps_bars_at_0 = True
+        if self.options.on("default-bus-bypass-iommu", False):
+            host.properties["bypass-iommu"] = "on"
         board.plug(host, board.sysbus)
         self.host = host
         firmware_32 = self.has_firmware and not self.cpu.is_64
@@ -458,9 +464,12 @@ class ArmVirt(Machine):
         present = {other.type_name for other in self.board.devices}
         if self.options.text("iommu", "none") != "none" or device.type_name in present:
             raise DeviceError("virt machine does not support multiple IOMMUs")
-        if self.msi == "its" and isinstance(device, CatalogueFunction):
+        if self.msi != "gicv2m" and isinstance(device, CatalogueFunction):
             lines = device.layout.lines
-            device.layout.lines = tuple(line.replace(V2M_RESERVED, ITS_RESERVED) for line in lines)
+            if self.msi == "its":
+                device.layout.lines = tuple(line.replace(V2M_RESERVED, ITS_RESERVED) for line in lines)
+            else:
+                device.layout.lines = tuple(_without_reserved(line) for line in lines)
 
     def added(self, device: Device) -> None:
         """Registers of a device on the system bus get a place on the platform bus."""
@@ -489,3 +498,10 @@ class ArmVirt(Machine):
         if self.options.on("ras", False):
             commands += self.compat.ras_commands
         return up(commands * LINKER_COMMAND, 4 * KIB)
+
+
+def _without_reserved(line: str) -> str:
+    """*line* of an IOMMU that keeps nothing clear of translation."""
+    if line.startswith("reserved-regions = "):
+        return "reserved-regions = <null>"
+    return "len-reserved-regions = 0 (0x0)" if line.startswith("len-reserved-regions = ") else line

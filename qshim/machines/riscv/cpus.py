@@ -8,7 +8,7 @@ from qshim.machines.errors import MachineError
 from qshim.qom.types import QomTypes
 from qshim.versions.riscv import riscv_quirks
 
-__all__ = ["check_width", "has_supervisor", "is_wide", "riscv_cpu"]
+__all__ = ["check_width", "has_hypervisor", "has_supervisor", "is_wide", "riscv_cpu"]
 
 _DEFAULTS = {"riscv64": "rv64", "riscv32": "rv32"}
 _BOOLEANS = ("on", "yes", "true", "y", "off", "no", "false", "n")
@@ -16,6 +16,7 @@ _NARROW = ("lowrisc-ibex", "max32", "rv32", "sifive-e31", "sifive-e34", "sifive-
 """What models of 32 bits are called, or begin with."""
 _MACHINE_ONLY = ("any", "lowrisc-ibex", "rv32e", "rv32i", "rv64e", "rv64i", "rva22u64", "rva23u64", "sifive-e")
 """What models without supervisor mode are called, or begin with."""
+_HYPERVISORS = ("max", "max32", "rv32", "rv64", "rva23s64", "tt-ascalon", "veyron-v1", "x-rv128", "xiangshan-kunminghu")
 _SUFFIX = "-riscv-cpu"
 
 
@@ -49,6 +50,14 @@ def is_wide(type_name: str, target: str) -> bool:
 def has_supervisor(type_name: str) -> bool:
     """Whether harts of *type_name* have supervisor mode (hart-config of the PLIC, all models of three releases)."""
     return not type_name.startswith(_MACHINE_ONLY)
+
+
+def has_hypervisor(type_name: str, text: str | None) -> bool:
+    """Whether harts of *type_name*, which `-cpu TEXT` asked for, have the extension for hypervisors (11.1)."""
+    features = [value for key, value in split(text or "")[1:] if key == "h"]
+    if features:
+        return features[-1] not in ("off", "no", "false", "n")
+    return type_name.removesuffix(_SUFFIX) in _HYPERVISORS
 
 
 def check_width(type_name: str, label: str) -> None:

@@ -16,7 +16,7 @@ from qshim.machines.nics import nics_of
 from qshim.machines.options import MachineOptions
 from qshim.machines.platform_bus import make_platform_bus
 from qshim.machines.riscv import layouts as at
-from qshim.machines.riscv.cpus import check_width, is_wide, riscv_cpu
+from qshim.machines.riscv.cpus import check_width, has_hypervisor, is_wide, riscv_cpu
 from qshim.machines.riscv.sockets import Controllers, InterruptDevices, make_harts, sockets_of, warnings
 from qshim.machines.virt_parts import make_fw_cfg
 from qshim.units import GIB, KIB
@@ -39,7 +39,8 @@ class RiscvVirt(Machine):
     default_nic = ""
     rsdp_size = 36
     boot_files = MappingProxyType({
-        "dtb": "load_device_tree() failed", "kernel": "could not load kernel '{}'",
+        "dtb": "Unable to get size of device tree file '{}'\nload_device_tree() failed",
+        "kernel": "{}: No such file or directory\ncould not load kernel '{}'",
         "initrd": "could not load ramdisk '{}'",
     })  # fmt: skip
 
@@ -132,8 +133,14 @@ class RiscvVirt(Machine):
             aia=options.text("aia", "none"),
             aclint=options.on("aclint", False),
             guests=_leading_number(options.text("aia-guests", "0")),
-            clint="qtest" not in self.request.line.accelerators,
+            clint=self.emulated,
         )
+        hypervisor = not self.riscv.guests_need_hypervisor or has_hypervisor(self.cpu_type, self.request.line.cpu)
+        if controllers.aia == "aplic-imsic" and controllers.guests and not hypervisor:
+            raise MachineError(
+                f"aia-guests={controllers.guests} needs harts with the extension for hypervisors (-cpu rv64, h=on): "
+                "without it QEMU aborts here"
+            )
         devices = self.devices = InterruptDevices(self, controllers)
         for socket in sockets_of(self.smp.cpus, self.numa.count, self.numa.of_cpu):
             check_width(self.cpu_type, self.quirks.label)
@@ -195,7 +202,8 @@ class RiscvVirt(Machine):
             text = f"requested NIC (anonymous, model {model or 'unspecified'}) was not created"
             self.warn(f"{text} (not supported by this machine?)")
         default = not self.plan.nets and not self.request.line.nodefaults
-        self.board.macs.update(dict.fromkeys(range(len(nics) + default)))
+        given = sum("mac" in nic.properties for nic in nics)
+        self.board.macs.update(dict.fromkeys(range(len(nics) - given + default)))
 
     def added(self, device: Device) -> None:
         """Registers of a device on the system bus get a place on the platform bus."""

@@ -116,6 +116,10 @@ def object_add(vm: Vm, arguments: Arguments) -> object:
             made = QomObject(kind)
         else:
             around = Around(vm.topology, vm.quirks, vm.may_write, hash_order)
+            machine: Any = vm.machine_model
+            if machine is not None:
+                merge, dump = (machine.options.on(key, True) for key in ("mem-merge", "dump-guest-core"))
+                around = around._replace(merge=merge, dump=dump)
             known[name], region, made = make_backend(around, kind, name, arguments, objects)
             _regions(vm)[name] = region
     except DeviceError as error:
