@@ -15,13 +15,14 @@ import random
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 
 from qshim.devices.recorded import catalogue
 from tests.support.oracle import LABELS, binaries
 from tests.sweep.compare import MORE, run
 from tests.tools.device_boards import BASES, plain_arguments
 
-__all__ = ["alone", "company", "main"]
+__all__ = ["alone", "company", "main", "plain_types", "valued"]
 
 BOARDS = {"x86_64": ("pc", "q35", "microvm")}
 SPECIAL = ("guest-loader", "loader", "vhost", "x-pci-proxy", "xen", "vfio", "hyperv", "nitro", "cxl", "pxb", "sp-mem")
@@ -57,14 +58,7 @@ def alone(label: str, types: list[str], target: str, firmware: str) -> Iterator[
 
 def company(label: str, rng: random.Random, target: str) -> list[str]:
     """A random command line."""
-    known = catalogue(label, target)
-    assert known is not None
-    plain = [
-        name
-        for name in known.names
-        if "f" in (entry := known.entry(name) or {}) and not entry.get("with") and entry.get("on") != "microvm"
-        and not any(word in name for word in (*SPECIAL, "iommu", "floppy", "testdev"))
-    ]  # fmt: skip
+    plain = plain_types(label, target)
     board = rng.choice(("pc", "q35")) if target == "x86_64" else "virt"
     words = ["-M", board, *plain_arguments(target), "-m", rng.choice(("128M", "1G", "4G"))]
     if rng.random() < 0.7:
@@ -81,15 +75,38 @@ def company(label: str, rng: random.Random, target: str) -> list[str]:
         text = name
         if rng.random() < 0.8:
             text += f",id=d{n}"
-        types = {row["name"]: row["type"] for row in _properties(label, name, target)}
-        for asked in rng.sample(ASKED, 6):
-            if asked in types and rng.random() < 0.5:
-                choices = VALUES.get(asked) or VALUES.get(types[asked]) or ("1",)
-                text += f",{asked}={rng.choice(choices)}"
-        if buses and "addr" in types and rng.random() < 0.3:
+        text = valued(rng, label, target, name, text)
+        if buses and _takes_address(label, target, name) and rng.random() < 0.3:
             text += f",bus={rng.choice(buses)}"
         words += ["-device", text]
     return words
+
+
+@cache
+def plain_types(label: str, target: str) -> tuple[str, ...]:
+    """Types of functions that need nothing to be plugged in."""
+    known = catalogue(label, target)
+    assert known is not None
+    return tuple(
+        name
+        for name in known.names
+        if "f" in (entry := known.entry(name) or {}) and not entry.get("with") and entry.get("on") != "microvm"
+        and not any(word in name for word in (*SPECIAL, "iommu", "floppy", "testdev"))
+    )  # fmt: skip
+
+
+def valued(rng: random.Random, label: str, target: str, name: str, text: str) -> str:
+    """*text* of -device with random values of some properties of *name*."""
+    types = {row["name"]: row["type"] for row in _properties(label, name, target)}
+    for asked in rng.sample(ASKED, 6):
+        if asked in types and rng.random() < 0.5:
+            choices = VALUES.get(asked) or VALUES.get(types[asked]) or ("1",)
+            text += f",{asked}={rng.choice(choices)}"
+    return text
+
+
+def _takes_address(label: str, target: str, name: str) -> bool:
+    return any(row["name"] == "addr" for row in _properties(label, name, target))
 
 
 def _properties(label: str, name: str, target: str) -> list[dict[str, str]]:

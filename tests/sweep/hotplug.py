@@ -41,7 +41,8 @@ CPUS = {
     "riscv64": ("rv64-riscv-cpu", "max-riscv-cpu"),
 }  # fmt: skip
 """Target -> the CPU that is mostly asked for, and another."""
-FIRMWARE = "efi-virtio.rom"
+FIRMWARE = __file__
+"""Any file does: nobody executes it."""
 """Any file that comes with QEMU."""
 PATIENCE = 1.5
 """Seconds that a real QEMU may take to let a removed device go."""
