@@ -207,7 +207,9 @@ def _machine(line: CommandLine, reader: _Reader, word: str, value: str) -> Comma
 
 def _accel(line: CommandLine, reader: _Reader, word: str, value: str) -> CommandLine:
     name, *rest = value.split(",")
-    if name not in ("tcg", "kvm", "xen", "qtest", "hvf", "whpx", "nvmm", "mshv", "nitro"):
+    if name not in ("tcg", "kvm", "xen", "qtest", "hvf", "whpx", "nvmm", "mshv", "nitro") or (
+        name == "qtest" and not reader.dialect.has_qtest
+    ):
         raise OptionError(f"{word} {value}: invalid accelerator {name}")
     for key, _ in split(",".join(rest)) if rest else ():
         if key not in ("thread", "tb-size", "one-insn-per-tb", "split-wx", "kernel-irqchip", "dirty-ring-size"):
