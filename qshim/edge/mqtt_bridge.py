@@ -195,10 +195,11 @@ class Bridge:
             filters.append(self._topics.commands)
         if self._home_assistant is not None:
             filters.append(f"{self._home_assistant}/{discovery.BIRTH}")
+        # who sees a machine may ask it, and whoever asks at once is heard
+        for each in filters:
+            await link.subscribe(each)
         tasks = [asyncio.create_task(self._receive(link)), asyncio.create_task(self._send(link))]
         try:
-            for each in filters:
-                await link.subscribe(each)
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()

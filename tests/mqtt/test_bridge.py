@@ -151,12 +151,14 @@ def test_what_is_retained_is_there_for_whoever_comes_later(broker: Mosquitto, st
 
 def test_what_the_broker_sees_of_the_connection(broker: Mosquitto, start: Start, tmp_path: Path) -> None:
     with Monitors(tmp_path, ["web"]) as monitors, Client(broker.port, "qshim/#") as client:
-        bridge(start, broker, monitors.machines, "--mqtt-client-id", "probe", "--mqtt-keepalive", "7")
+        bridge(start, broker, monitors.machines, "--mqtt-client-id", "probe", "--mqtt-keepalive", "7", "--allow-commands")
         client.wait(known("web"))
         monitors.do(monitors.machines[0].fire(["STOP"]))
         client.seen("qshim/lab/web/event/STOP")
     log = (tmp_path / "mosquitto.log").read_text(encoding="utf-8")
     assert " as probe (p2, c1, k7" in log
+    before = log.partition("Received PUBLISH from probe")[0]
+    assert before.count("Received SUBSCRIBE from probe") == 2, "who sees a machine may ask it"
     published = re.findall(r"Received PUBLISH from probe \(d(\d), q(\d), r(\d), m\d+, '([^']*)'", log)
     assert ("0", "1", "0", "qshim/lab/web/event/STOP") in published
     assert ("0", "1", "1", "qshim/lab/web/state") in published
@@ -241,9 +243,9 @@ def test_a_broker_that_stops_reading(broker: Mosquitto, start: Start, tmp_path: 
         check_schema(client.all)
 
 
-def test_it_ends_though_the_broker_stands_still(broker: Mosquitto, start: Start, tmp_path: Path) -> None:
+def test_it_ends_though_the_broker_stands_still(broker: Mosquitto, start_one: Start, tmp_path: Path) -> None:
     with Monitors(tmp_path, ["web"]) as monitors, Client(broker.port, "qshim/#") as client:
-        process = bridge(start, broker, monitors.machines)
+        process = bridge(start_one, broker, monitors.machines)
         client.wait(known("web"))
         broker.freeze()
         monitors.do(monitors.machines[0].fire(["A"] * 100))
