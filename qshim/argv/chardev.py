@@ -277,8 +277,6 @@ def _socket(values: dict[str, str], fail: _Fail) -> SocketAddress:
             "'tls_authz' option requires 'tls_creds' option" if credentials is None
             else "qshim does not look at who a TLS client is (tls-authz)"
         )  # fmt: skip
-    if credentials is not None and not server:
-        raise fail("qshim speaks TLS as a server only")
     wait = on_off(values, "wait", server, fail)
     if "wait" in values and not server:
         raise fail("'wait' option is incompatible with socket in client connect mode")

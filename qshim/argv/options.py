@@ -569,6 +569,7 @@ _OPTIONS: dict[str, _Apply] = {
     "daemonize": _daemonize, "pidfile": _pidfile, "action": _action(), "no-reboot": _action(("reboot", "shutdown")),
     "no-shutdown": _action(("shutdown", "pause")), "watchdog-action": _watchdog, "version": _version,
     "readconfig": _readconfig, "object": _object, "numa": _numa, "vga": _vga, "boot": _boot, "rtc": _rtc,
-    "append": _append, "sandbox": _sandbox, "seed": _seed, "overcommit": _overcommit, "compat": _compat, "loadvm": _loadvm,
-    "qtest": _qtest, "qtest-log": _qtest_log, "d": _log_items, "D": _log_file, "echr": _echr, "L": _data_dir,
+    "append": _append, "sandbox": _sandbox, "seed": _seed, "overcommit": _overcommit, "compat": _compat,
+    "loadvm": _loadvm, "qtest": _qtest, "qtest-log": _qtest_log, "d": _log_items, "D": _log_file, "echr": _echr,
+    "L": _data_dir,
 }  # fmt: skip

@@ -325,6 +325,20 @@ class _Socket(Backend):
                 f"qshim uses TCP on loopback only, not on '{address.host or '0.0.0.0'}'; {self.policy.remote_hint}"
             )
 
+    def _secure(self) -> None:
+        """See to TLS, where it is wanted."""
+        address = self.address
+        if address.credentials is not None:
+            # hardly any machine has it, and a greeting waits for what is imported
+            from qshim.edge.tls import tls_layer
+
+            try:
+                self._tls = tls_layer(
+                    address.credentials, self.policy.objects, server=address.server, host=address.host
+                )
+            except QshimError as error:
+                raise self._fail(str(error)) from None
+
     def _adopted(self, fd: int) -> socket.socket:
         try:
             return socket.socket(fileno=fd)
@@ -371,13 +385,7 @@ class _Socket(Backend):
 class _Listening(_Socket):
     def open(self) -> None:
         self._check_reach()
-        if self.address.credentials is not None:
-            from qshim.edge.tls import server_layer
-
-            try:
-                self._tls = server_layer(self.address.credentials, self.policy.objects)
-            except QshimError as error:
-                raise self._fail(str(error)) from None
+        self._secure()
         address = self.address
         try:
             if address.fd is not None:
@@ -477,6 +485,7 @@ class _Listening(_Socket):
 class _Connecting(_Socket):
     def open(self) -> None:
         self._check_reach()
+        self._secure()
         if self.address.fd is not None:
             self._connected_to(self._adopted(self.address.fd))
             return

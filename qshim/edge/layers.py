@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from email.utils import formatdate
 from typing import Protocol
 
@@ -20,6 +21,9 @@ class Layer(Protocol):
     """A protocol: input becomes data and replies, data becomes output."""
 
     opened: bool
+
+    def hello(self) -> bytes:
+        """What we say before anything has come."""
 
     def receive(self, data: bytes) -> Step:
         """Take input."""
@@ -43,6 +47,10 @@ class Stack:
     def opened(self) -> bool:
         """All of them have shaken hands."""
         return all(layer.opened for layer in self._layers)
+
+    def hello(self) -> bytes:
+        """What the layer next to the wire says before anything has come."""
+        return self._layers[0].hello()
 
     def receive(self, data: bytes) -> Step:
         """Take input through all layers."""
@@ -75,6 +83,11 @@ class Opening:
         self._done = done
         sock.setblocking(False)
         asyncio.get_running_loop().add_reader(sock, self._readable)
+        hello = stack.hello()
+        if hello:
+            with suppress(OSError):
+                # whoever has gone already is found by reading
+                sock.send(hello)
 
     def _readable(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""TLS on character devices: the server's side with X.509 certificates (`-object tls-creds-x509`)."""
+"""TLS on character devices with X.509 certificates (`-object tls-creds-x509`), as server and as client."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from qshim.monitor.websocket import Step
 if TYPE_CHECKING:
     from qshim.argv.plan import ObjectPlan
 
-__all__ = ["TlsError", "server_layer"]
+__all__ = ["TlsError", "tls_layer"]
 
 _OFF = ("off", "no", "false", "n", False)
 
@@ -23,43 +23,59 @@ class TlsError(QshimError):
     """Credentials that cannot be used."""
 
 
-def server_layer(name: str, objects: Mapping[str, ObjectPlan]) -> Callable[[], Layer]:
+def tls_layer(name: str, objects: Mapping[str, ObjectPlan], *, server: bool, host: str = "") -> Callable[[], Layer]:
     """What makes a layer for each connection, with the credentials *name* of *objects*.
 
-    :raises TlsError: they are none, or not for a server, or cannot be read.
+    *server*: which side we are; a client expects the certificate of *host*.
+
+    :raises TlsError: they are none, or not for this side, or cannot be read.
     """
     found = objects.get(name)
     if found is None:
         raise TlsError(f"No TLS credentials with id '{name}'")
     if not found.kind.startswith("tls-creds-"):
         raise TlsError(f"Object with id '{name}' is not TLS credentials")
-    if found.values.get("endpoint") != "server":
-        raise TlsError("Expected TLS credentials for a server endpoint")
+    side = "server" if server else "client"
+    if found.values.get("endpoint", "client") != side:
+        raise TlsError(f"Expected TLS credentials for a {side} endpoint")
     if found.kind != "tls-creds-x509":
         raise TlsError(f"qshim speaks TLS with certificates (tls-creds-x509), not with {found.kind}")
-    context = _context(str(found.values.get("dir", "")), found.values.get("verify-peer", True) not in _OFF)
-    return lambda: _Server(context)
+    verify = found.values.get("verify-peer", True) not in _OFF
+    if verify and not server and not host:
+        raise TlsError("No hostname for certificate validation")
+    context = _context(str(found.values.get("dir", "")), side, verify)
+    return lambda: _Tls(context, None if server else host)
 
 
-def _context(folder: str, verify: bool) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+def _context(folder: str, side: str, verify: bool) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if side == "server" else ssl.PROTOCOL_TLS_CLIENT)
+    certificate, key = (os.path.join(folder, f"{side}-{part}.pem") for part in ("cert", "key"))
     try:
-        context.load_cert_chain(os.path.join(folder, "server-cert.pem"), os.path.join(folder, "server-key.pem"))
         context.load_verify_locations(os.path.join(folder, "ca-cert.pem"))
+        # a client may have none
+        if side == "server" or os.path.exists(certificate):
+            context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
         raise TlsError(f"Unable to use the certificates in {folder}: {error}") from error
-    if verify:
-        context.verify_mode = ssl.CERT_REQUIRED
+    if not verify:
+        context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED if verify else ssl.CERT_NONE
     return context
 
 
-class _Server:
+class _Tls:
     """One connection."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext, host: str | None) -> None:
+        """*host*: whom a client calls; None: we are the server."""
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._in, self._out, server_side=True)
+        self._tls = context.wrap_bio(self._in, self._out, server_side=host is None, server_hostname=host or None)
+        self._speaks_first = host is not None
         self.opened = False
+
+    def hello(self) -> bytes:
+        """What is said before anything has come."""
+        return self.receive(b"").reply if self._speaks_first else b""
 
     def receive(self, data: bytes) -> Step:
         """Take input."""

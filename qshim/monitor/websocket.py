@@ -62,6 +62,10 @@ class WebSocket:
         self.opened = False
         """The handshake is done: data may come and go."""
 
+    def hello(self) -> bytes:
+        """Nothing: the client begins."""
+        return b""
+
     def receive(self, data: bytes) -> Step:
         """Take input in any chunking."""
         self._buffer += data

@@ -194,10 +194,46 @@ def test_tls_as_qemu(label: str, extra: str, certificates: Path, tmp_path: Path)
                 assert b"(qemu) " in said(peer, b"(qemu) ")
 
 
+@pytest.mark.parametrize("verify", ["on", "off"])
+# a real 7.2 does not always read what comes right behind the handshake
+@pytest.mark.parametrize("label", ["10.0", "11.1"])
+def test_tls_clients_as_qemu(label: str, verify: str, certificates: Path, tmp_path: Path) -> None:
+    """A monitor that connects: to a server that it trusts, to another one, and to one that wants no stranger."""
+    stranger = make_certificates(tmp_path / "others")
+    for command in both(label):
+        heard = []
+        for place, wants in ((certificates, True), (stranger, False)):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(place / "server-cert.pem", place / "server-key.pem")
+            context.load_verify_locations(place / "ca-cert.pem")
+            context.verify_mode = ssl.CERT_REQUIRED if wants else ssl.CERT_NONE
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                server.settimeout(SECONDS)
+                words = (
+                    "-object", f"tls-creds-x509,id=t,endpoint=client,dir={certificates},verify-peer={verify}",
+                    "-chardev", f"socket,id=c,host=127.0.0.1,port={server.getsockname()[1]},tls-creds=t", "-mon", "c",
+                )  # fmt: skip
+                with running(command, label, words, tmp_path):
+                    plain, _ = server.accept()
+                    plain.settimeout(SECONDS)
+                    with plain:
+                        try:
+                            with context.wrap_socket(plain, server_side=True) as peer:
+                                greeting = said(peer, b"(qemu) ")
+                                peer.sendall(b"info status\r")
+                                answer = said(peer, b"prelaunch)\r\n")
+                                heard.append((b"monitor - type" in greeting, b"VM status: paused" in answer))
+                        except OSError:
+                            heard.append((False, False))
+        assert heard == [(True, True), (verify == "off", verify == "off")], command
+
+
 @pytest.mark.parametrize("label", KNOWN)
 @pytest.mark.parametrize(
     "words",
     [
+        "-object tls-creds-anon,id=t0,endpoint=server -chardev socket,id=c,host=127.0.0.1,port=1,tls-creds=t0",
+        "-chardev socket,id=c,host=127.0.0.1,port=1,tls-creds=t0",
         "-chardev udp,id=c",
         "-chardev udp,id=c,host=1.2.3.4,port=x",
         "-chardev udp,id=c,port=5555,foo=1",
