@@ -79,7 +79,7 @@ def build(
         row.split(None, 1)[0] == name and "(deprecated)" in row for row in help_text.splitlines()[1:] if row.split()
     )
     plan = machine_plan(line)
-    check_supported(plan, unreadable, made.boot_files)
+    check_supported(plan, unreadable, made.boot_files, appended=bool(line.append))
     request = Request(
         line, plan, quirks, target, name, firmware, open_image, may_write,
         deprecated=deprecated,
@@ -101,16 +101,19 @@ _CHANGES = {
 
 
 def check_supported(
-    plan: MachinePlan, unreadable: Callable[[str], str | None], boot_files: Mapping[str, str] = MappingProxyType({})
-) -> None:
+    plan: MachinePlan, unreadable: Callable[[str], str | None], boot_files: Mapping[str, str] = MappingProxyType({}),
+    *, appended: bool = False,
+) -> None:  # fmt: skip
     """What would change the machine and is not modelled; *unreadable* says why a file cannot be opened.
 
-    *boot_files*: options whose files change nothing that is shown.
+    *boot_files*: options whose files change nothing that is shown; *appended*: there is a -append.
 
     :raises OptionError: somebody asks for it.
     """
     if plan.kernel is None and any(option == "initrd" for option, _ in plan.others):
         raise OptionError("-initrd only allowed with -kernel option")
+    if plan.kernel is None and appended:
+        raise OptionError("-append only allowed with -kernel option")
     if plan.kernel is not None and "kernel" not in boot_files:
         reason = unreadable(plan.kernel)
         if reason is not None:

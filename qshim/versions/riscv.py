@@ -20,6 +20,8 @@ class RiscvQuirks(NamedTuple):
     """Harts of one cluster in several nodes are warned about (11.1; 11)."""
     plic_counts_from_first_hart: bool = False
     """A PLIC lacks lines where a socket's first hart has a number above the socket's count: QEMU aborts (7.2; 11)."""
+    node_limit_is_called_maxcpus: bool = False
+    """Whoever asks for more nodes than harts is told how many there may be, not how many there are (7.2)."""
     guests_need_hypervisor: bool = False
     """Harts without the extension for hypervisors have no lines for guest interrupt files: QEMU aborts (11.1)."""
     missing_firmware: str = 'Unable to find the RISC-V BIOS "{}"'
@@ -34,6 +36,7 @@ _KNOWN = {
         has_acpi=False,
         early_fw_cfg=False,
         plic_counts_from_first_hart=True,
+        node_limit_is_called_maxcpus=True,
         missing_firmware='Unable to load the RISC-V firmware "{}"',
     ),
     "10.0": _10_0,

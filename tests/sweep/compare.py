@@ -66,9 +66,11 @@ class Real:
     """A real QEMU on a QMP pipe."""
 
     def __init__(self, binary: str, args: Sequence[str]) -> None:
+        # a pipe would be full of warnings before anybody reads it
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(
             [binary, *args, "-S", "-display", "none", "-qmp", "stdio"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True,
         )  # fmt: skip
         # one that hangs must not hang the sweep
         self.crashed = False
@@ -114,8 +116,10 @@ class Real:
         self.crashed = self.process.poll() in (-signal.SIGABRT, -signal.SIGSEGV)
         if self.process.poll() is None:
             self.process.kill()
-        _, errors = self.process.communicate()
-        return errors
+        self.process.communicate()
+        with self._errors as stream:
+            stream.seek(0)
+            return stream.read()
 
 
 def errors_of(text: str) -> list[str]:

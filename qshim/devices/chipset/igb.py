@@ -55,6 +55,8 @@ class Igb(CatalogueFunction):
         """
         if self.devfn + FIRST + STRIDE * (FUNCTIONS - 1) >= SLOTS_END:
             raise DeviceError("VF addr overflows")
+        # virtual functions make it one of several, whatever was asked for
+        self.properties["multifunction"] = "on"
         number = 0
         for child in layout.children:
             if child.layout.type_name == "igbvf":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qshim.argv.dialect import option_help
@@ -46,6 +46,8 @@ class ArmCpuModel:
     """It has interrupts that cannot be masked."""
     el3: bool = True
     """It has a secure world, unless it was told to do without."""
+    fault: MachineError | None = None
+    """What is wrong with its features, which QEMU sees when it makes one."""
 
 
 def arm_cpu(text: str | None, target: str, label: str, types: QomTypes | None) -> ArmCpuModel:
@@ -54,6 +56,8 @@ def arm_cpu(text: str | None, target: str, label: str, types: QomTypes | None) -
     :raises MachineError: QEMU refuses it.
     """
     quirks = virt_quirks(label)
+    if text == "":
+        raise MachineError("-cpu option cannot be empty")
     members = split(text or DEFAULT)
     name = members[0][0]
     listed = option_help(label, target).get("-cpu help", (0, ""))[1].split()
@@ -61,14 +65,19 @@ def arm_cpu(text: str | None, target: str, label: str, types: QomTypes | None) -
     if name not in listed:
         raise MachineError(f"unable to find CPU model '{name}'")
     type_name = f"{name}-arm-cpu"
-    given = _check_features(type_name, members[1:], types, aarch32=quirks.tcg_runs_aarch32)
+    given = {key: "on" if value is None else value for key, value in members[1:] if key}
+    fault = None
+    try:
+        _check_features(type_name, given, types, aarch32=quirks.tcg_runs_aarch32)
+    except MachineError as error:
+        fault = error
     is_64 = target == "aarch64" and name not in _SMALL and given.get("aarch64") not in _OFF
     bits = _WIDE.get(name, 40)
     if name == "max" and given.get("aarch64") not in _OFF:
         bits = 52 if target == "aarch64" else quirks.arm_max_bits
     el3 = given.get("has_el3") not in _OFF
     newest = name == "max" and target == "aarch64"
-    return ArmCpuModel(name, type_name, bits, is_64, tags=newest or name in _TAGGED, nmi=newest, el3=el3)
+    return ArmCpuModel(name, type_name, bits, is_64, tags=newest or name in _TAGGED, nmi=newest, el3=el3, fault=fault)
 
 
 def check_valid(model: ArmCpuModel, target: str, label: str, *, emulated: bool = True) -> None:
@@ -89,16 +98,17 @@ def check_valid(model: ArmCpuModel, target: str, label: str, *, emulated: bool =
         if quirks.valid_cpus_are_listed:
             raise MachineError(f"Invalid CPU model: {model.name}", f"The valid models are: {', '.join(valid)}")
         raise MachineError(f"mach-virt: CPU type {model.type_name} not supported")
+    if model.fault is not None:
+        raise model.fault
 
 
 def _check_features(
-    type_name: str, members: Sequence[tuple[str, str | None]], types: QomTypes | None, *, aarch32: bool
-) -> Mapping[str, str]:
-    """Feature -> text; *aarch32*: a 64-bit CPU may do without AArch64.
+    type_name: str, given: Mapping[str, str], types: QomTypes | None, *, aarch32: bool
+) -> None:
+    """Whether the type takes the features *given*; *aarch32*: a 64-bit CPU may do without AArch64.
 
     :raises MachineError: the type has no such feature, or it cannot be without it.
     """
-    given = {key: "on" if value is None else value for key, value in members if key}
     told = types.properties(type_name) if given and types is not None else None
     if isinstance(told, list):
         kinds = {row["name"]: row["type"] for row in told}
@@ -113,4 +123,3 @@ def _check_features(
             f"can't apply global {type_name}.aarch64={given['aarch64']}: 'aarch64' feature cannot be disabled unless "
             "KVM is enabled and 32-bit EL1 is supported"
         )
-    return given

@@ -34,6 +34,8 @@ __all__ = ["ArmVirt"]
 TAG_SPACE = (SPACE - 1) // 32
 LINKER_COMMAND = 128
 """Bytes of a command that links ACPI tables."""
+TABLES, TABLES_SLOT, TABLES_TEN_CPUS = 9130, 512, 1456
+"""Bytes of ACPI tables: of every machine, of a slot for NVDIMMs, of ten CPUs; fitted to where QEMU needs more room."""
 MEMORY_EVENT, NVDIMM_EVENT = 1, 4
 """Bits of what an event device tells of."""
 V2M_RESERVED, ITS_RESERVED = "0x8020000:0x8020fff", "0x8090000:0x809ffff"
@@ -130,7 +132,7 @@ class ArmVirt(Machine):
 
     def read_cpu(self) -> None:
         """-cpu."""
-        text = self.request.line.cpu or (None if self.emulated else "max")
+        text = "max" if self.request.line.cpu is None and not self.emulated else self.request.line.cpu
         self.cpu = arm_cpu(text, self.request.target, self.quirks.label, self.board.types)
         self.cpu_type = self.cpu.type_name
 
@@ -479,13 +481,15 @@ class ArmVirt(Machine):
     # --- ACPI ---
 
     def acpi_tables(self) -> int:
-        """Bytes of the ACPI tables: up to 512 CPUs fit.
+        """Bytes of the ACPI tables: up to 512 CPUs fit, but not with the most slots that NVDIMMs may have, too.
 
         :raises MachineError: QEMU aborts.
         """
         if self.options.on("ras", False) and not self.ged:
             raise MachineError("ras=on needs firmware and a 64-bit CPU: without an event device QEMU aborts here")
-        return 128 * KIB
+        if not (self.board.nvdimm and self.ged):
+            return 128 * KIB
+        return up(TABLES + TABLES_SLOT * self.plan.slots + TABLES_TEN_CPUS * self.smp.max_cpus // 10, 128 * KIB)
 
     def table_loader(self) -> int:
         """Bytes of the commands that link them."""
@@ -493,8 +497,9 @@ class ArmVirt(Machine):
         commands = self.virt.linker_commands
         commands += 2 * self.compat.cpu_tables + 2 * bool(self.numa.nodes) + 2 * bool(self.numa.distances)
         commands += 2 * self.numa.hmat + 2 * ("virtio-iommu-pci" in types) + 2 * ("nvdimm" in types)
-        if self.board.nvdimm and self.plan.slots and (self.ged or "nvdimm" in types):
+        if self.board.nvdimm and self.plan.slots:
             commands += 4
+        commands += 2 * (self.virt.has_cxl and self.options.on("cxl", False))
         if self.options.on("ras", False):
             commands += self.compat.ras_commands
         return up(commands * LINKER_COMMAND, 4 * KIB)

@@ -25,6 +25,8 @@ def riscv_cpu(text: str | None, target: str, label: str, types: QomTypes | None)
 
     :raises MachineError: QEMU refuses it.
     """
+    if text == "":
+        raise MachineError("-cpu option cannot be empty")
     members = split(text or _DEFAULTS[target])
     name = members[0][0].removesuffix(_SUFFIX)
     if name not in option_help(label, target).get("-cpu help", (0, ""))[1].split():

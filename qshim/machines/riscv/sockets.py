@@ -139,7 +139,8 @@ class InterruptDevices:
             self._put("riscv.aclint.swi#1", "riscv.aclint.swi", swi, "virt,aclint=on", values, lines)
 
     def _plic(self, socket: Socket) -> None:
-        if self.machine.riscv.plic_counts_from_first_hart and socket.first > socket.count:
+        supervisor = has_supervisor(self.machine.cpu_type)
+        if self.machine.riscv.plic_counts_from_first_hart and supervisor and socket.first > socket.count:
             line = max(socket.first, 2 * socket.count)
             raise MachineError(
                 "Unexpected error in object_property_find_err() at ../../qom/object.c:1314:\n"
@@ -148,7 +149,7 @@ class InterruptDevices:
 
         def more(layout: Layout) -> None:
             _outputs(layout, 2 * socket.count)
-            mode = "MS" if has_supervisor(self.machine.cpu_type) and self.machine.emulated else "M"
+            mode = "MS" if supervisor and self.machine.emulated else "M"
             modes = ",".join([mode] * socket.count)
             layout.lines = tuple(
                 f'hart-config = "{modes}"' if line.startswith("hart-config = ") else line for line in layout.lines

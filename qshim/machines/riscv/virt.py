@@ -81,9 +81,8 @@ class RiscvVirt(Machine):
     def default_node(self, index: int, nodes: int) -> int:
         """As many harts for each node, the rest for the last one."""
         if self.smp.cpus < nodes:
-            raise MachineError(
-                f"Number of NUMA nodes ({nodes}) cannot exceed the number of available CPUs ({self.smp.cpus})."
-            )
+            told = self.smp.max_cpus if self.riscv.node_limit_is_called_maxcpus else self.smp.cpus
+            raise MachineError(f"Number of NUMA nodes ({nodes}) cannot exceed the number of available CPUs ({told}).")
         return min(index // (self.smp.cpus // nodes), nodes - 1)
 
     # --- the board ---
