@@ -1,9 +1,9 @@
-"""Random command lines of x86 machines: our model against real QEMU.
+"""Random command lines of x86_64 and i386 machines: our model against real QEMU.
 
-    python -m tests.sweep.x86 [--seed N] [--count N] [--version V] [--more] [--show N] [-- ARGS]
+    python -m tests.sweep.x86 [--target T] [--seed N] [--count N] [--version V] [--more] [--show N] [-- ARGS]
 
-Each line is either started by both with the same memory views and QMP answers, or refused by both
-with the same first error line. ARGS: one command line to look at, instead of random ones.
+Without --target, both. Each line is either started by both with the same memory views and QMP answers, or
+refused by both in the same words. ARGS: one command line to look at, instead of random ones.
 """
 
 from __future__ import annotations
@@ -14,4 +14,4 @@ from tests.sweep.command_lines import generate
 from tests.sweep.compare import main
 
 if __name__ == "__main__":
-    sys.exit(main({"x86_64": generate}, __doc__ or ""))
+    sys.exit(main({"x86_64": generate, "i386": generate}, __doc__ or ""))
