@@ -190,11 +190,29 @@ class Link:
         except (self._error, OSError) as error:
             raise LinkLost(f"{self._broker} closed the connection: {_reason(error)}") from error
 
-    def read_on(self) -> None:
-        """Replace asyncio-mqtt's reader of the socket, which leaves what TLS has decoded already until more comes."""
-        peer = self._client._client.socket()
+    def drive(self) -> None:
+        """Read and write the socket of an open connection ourselves.
+
+        asyncio-mqtt leaves what TLS has decoded already until more comes. aiomqtt puts off the wish to write, and then
+        asks for the number of a socket that may be closed by then, or somebody else's.
+        """
+        loop = asyncio.get_running_loop()
+        paho = self._client._client
+
+        def wants_to_write(client: object, data: object, peer: Any) -> None:
+            if peer.fileno() >= 0:
+                loop.add_writer(peer.fileno(), self._write)
+
+        paho.on_socket_register_write = wants_to_write
+        peer = paho.socket()
         if peer is not None:
-            asyncio.get_running_loop().add_reader(peer.fileno(), self._read_all)
+            loop.add_reader(peer.fileno(), self._read_all)
+
+    def _write(self) -> None:
+        try:
+            self._client._client.loop_write()
+        except Exception:
+            self.abort()
 
     def _read_all(self) -> None:
         paho = self._client._client
@@ -256,8 +274,7 @@ async def connected(access: Access, will: Will | None = None) -> AsyncIterator[L
         except BaseException:
             link.abort()
             raise
-        if module.__name__ == "asyncio_mqtt":
-            link.read_on()
+        link.drive()
         try:
             yield link
         except BaseException:

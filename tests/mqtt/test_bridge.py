@@ -151,7 +151,8 @@ def test_what_is_retained_is_there_for_whoever_comes_later(broker: Mosquitto, st
 
 def test_what_the_broker_sees_of_the_connection(broker: Mosquitto, start: Start, tmp_path: Path) -> None:
     with Monitors(tmp_path, ["web"]) as monitors, Client(broker.port, "qshim/#") as client:
-        bridge(start, broker, monitors.machines, "--mqtt-client-id", "probe", "--mqtt-keepalive", "7", "--allow-commands")
+        more = ("--mqtt-client-id", "probe", "--mqtt-keepalive", "7", "--allow-commands")
+        bridge(start, broker, monitors.machines, *more)
         client.wait(known("web"))
         monitors.do(monitors.machines[0].fire(["STOP"]))
         client.seen("qshim/lab/web/event/STOP")
@@ -406,10 +407,10 @@ def test_layouts_that_are_large(broker: Mosquitto, start_one: Start, tmp_path: P
         check_schema(client.all)
 
 
-def test_home_assistant(broker: Mosquitto, start: Start, tmp_path: Path) -> None:
+def test_home_assistant(broker: Mosquitto, start_one: Start, tmp_path: Path) -> None:
     with Monitors(tmp_path, [None]) as monitors, Client(broker.port, "#") as client:
         (machine,) = monitors.machines
-        process = bridge(start, broker, monitors.machines, "--home-assistant")
+        process = bridge(start_one, broker, monitors.machines, "--home-assistant")
         client.wait(known("vm0"))
         configured = [m for m in client.all if m.topic.startswith("homeassistant/")]
         assert len({m.topic for m in configured}) == 5
@@ -426,7 +427,7 @@ def test_home_assistant(broker: Mosquitto, start: Start, tmp_path: Path) -> None
         client.wait(lambda r: len({m.topic for m in r if m.topic.endswith("/config")}) == 5)
         machine.name = "web"
         monitors.do(machine.stop())
-        monitors.do(machine.start())
+        monitors.do(machine.start_one())
         client.wait(known("web"))
         gone = {m.topic for m in client.all if m.topic.endswith("/config") and not m.payload}
         assert gone == {m.topic for m in configured}

@@ -124,33 +124,33 @@ def test_the_name_of_a_crosschecked_machine(broker: Mosquitto, start_one: Start)
             assert client.next(f"qshim/h/{name}/crosscheck").json["verdict"] == "nothing compared"
 
 
-def test_the_verdict_of_a_check(broker: Mosquitto, start: Start, tmp_path: Path) -> None:
+def test_the_verdict_of_a_check(broker: Mosquitto, start_one: Start, tmp_path: Path) -> None:
     project = tmp_path / "project"
     project.mkdir()
     config = project / "qshim.toml"
     config.write_text('[[layout]]\nname = "a"\nsource = "argv:-M pc -m 1G"\n', encoding="utf-8")
     common = ("check", "--mqtt", broker.url, "--host", "lab", "--config", str(config))
     with Client(broker.port, "qshim/#") as client:
-        assert start("check", "--config", str(config), "--update").wait() == 0
-        assert start(*common).wait() == 0
+        assert start_one("check", "--config", str(config), "--update").wait() == 0
+        assert start_one(*common).wait() == 0
         assert client.next("qshim/lab/project/check").json["verdict"] == "clean"
         config.write_text('[[layout]]\nname = "a"\nsource = "argv:-M pc -m 2G"\n', encoding="utf-8")
-        process = start(*common, "--vm", "x", "--format", "json")
+        process = start_one(*common, "--vm", "x", "--format", "json")
         assert process.wait() == 1
         verdict = client.next("qshim/lab/x/check").json
         assert verdict["verdict"] == "findings"
         assert verdict["report"] == json.loads(process.out)
         assert verdict["found"] == len(verdict["report"]["findings"]) > 0
         config.write_text('[[layout]]\nname = "a"\nsource = "argv:-M nothing"\n', encoding="utf-8")
-        assert start(*common).wait() == 3
+        assert start_one(*common).wait() == 3
         assert client.next("qshim/lab/project/check").json["verdict"] == "incomplete"
         check_schema(client.all)
 
 
 @pytest.mark.parametrize("passing", [True, False])
-def test_a_verdict_that_cannot_be_published(passing: bool, start: Start, served: str) -> None:
+def test_a_verdict_that_cannot_be_published(passing: bool, start_one: Start, served: str) -> None:
     against = () if passing else ("--against", str(ROOT / "qshim/data/recordings/11.1/x86_64/pc-q35-11.1.qrec.xz"))
-    process = start("crosscheck", "--mqtt", NOBODY, "--attach", served, *against)
+    process = start_one("crosscheck", "--mqtt", NOBODY, "--attach", served, *against)
     assert process.wait() == (3 if passing else 1), "a difference is not hidden"
     assert "was not published: the broker at mqtt://127.0.0.1:1 cannot be reached" in process.said
     assert process.out, "the report is printed all the same"
@@ -164,33 +164,33 @@ def test_wrong_options_are_told_before_anything_takes_long(start_one: Start) -> 
         assert process.wait() == 2, process.said
 
 
-def test_two_hosts_compare_before_a_migration(broker: Mosquitto, start: Start, tmp_path: Path) -> None:
+def test_two_hosts_compare_before_a_migration(broker: Mosquitto, start_one: Start, tmp_path: Path) -> None:
     with (
         Client(broker.port, "qshim/#") as client,
         qshim.running("q35", version="7.2") as old,
         qshim.running("q35", version="11.1") as new,
     ):
         for host, vm in (("one", old), ("two", new)):
-            start("bridge", "--mqtt", broker.url, "--host", host, "--attach", str(vm.address))
+            start_one("bridge", "--mqtt", broker.url, "--host", host, "--attach", str(vm.address))
             client.seen(f"qshim/{host}/{Path(str(vm.address)).stem}/layout/full")
         first, second = (
             f"{broker.url}/{m.topic.removesuffix('/layout/full')}" for m in client.all if m.topic.endswith("/full")
         )
-        process = start("diff", first, second)
+        process = start_one("diff", first, second)
         assert process.wait() == 1, process.said
-        assert start("diff", first, first).wait() == 0
-        predicted = start("migrate-check", first, second, "--format", "json")
+        assert start_one("diff", first, first).wait() == 0
+        predicted = start_one("migrate-check", first, second, "--format", "json")
         assert predicted.wait() in (0, 1), predicted.said
         saved = tmp_path / "full.json"
         saved.write_bytes(next(m.payload for m in client.all if m.topic.endswith("/full")))
         for words in (("diff", str(saved), first), ("migrate-check", first, str(saved))):
-            again = start(*words)
+            again = start_one(*words)
             assert again.wait() == 0, again.said
-        assert start("migrate-check", str(saved), second).wait() == predicted.wait()
+        assert start_one("migrate-check", str(saved), second).wait() == predicted.wait()
         config = tmp_path / "qshim.toml"
         config.write_text(f'[[layout]]\nname = "one"\nsource = "{first}"\n', encoding="utf-8")
         for more, status in ((("--update",), 0), ((), 0)):
-            checked = start("check", "--config", str(config), *more)
+            checked = start_one("check", "--config", str(config), *more)
             assert checked.wait() == status, checked.said + checked.out
 
 
@@ -219,11 +219,11 @@ def test_layouts_that_a_broker_has_not(
         assert "hush" not in process.said
 
 
-def test_watch_once(broker: Mosquitto, start: Start, tmp_path: Path) -> None:
+def test_watch_once(broker: Mosquitto, start_one: Start, tmp_path: Path) -> None:
     with Monitors(tmp_path, ["web", "db"]) as monitors, Client(broker.port, "qshim/#") as client:
-        process = bridge(start, broker, monitors.machines)
+        process = bridge(start_one, broker, monitors.machines)
         client.wait(known("web", "db"))
-        look = start("watch", "--mqtt", broker.url, "--once")
+        look = start_one("watch", "--mqtt", broker.url, "--once")
         assert look.wait() == 0, look.said
         lines = [line.split() for line in look.out.splitlines()]
         assert lines[0] == ["host", "machine", "state", "layout", "RAM", "cross-check", "check"]
@@ -232,8 +232,8 @@ def test_watch_once(broker: Mosquitto, start: Start, tmp_path: Path) -> None:
         assert lines[3] == ["2", "machines"]
         process.end(signal.SIGKILL)
         client.wait(lambda r: any(m.payload == b"offline" for m in r))
-        assert "lab (offline)" in once(start, broker)
-    assert once(start, Mosquitto(tmp_path), status=3) == ""
+        assert "lab (offline)" in once(start_one, broker)
+    assert once(start_one, Mosquitto(tmp_path), status=3) == ""
 
 
 def once(start: Start, broker: Mosquitto, status: int = 0) -> str:
