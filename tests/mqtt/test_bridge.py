@@ -427,7 +427,7 @@ def test_home_assistant(broker: Mosquitto, start_one: Start, tmp_path: Path) -> 
         client.wait(lambda r: len({m.topic for m in r if m.topic.endswith("/config")}) == 5)
         machine.name = "web"
         monitors.do(machine.stop())
-        monitors.do(machine.start_one())
+        monitors.do(machine.start())
         client.wait(known("web"))
         gone = {m.topic for m in client.all if m.topic.endswith("/config") and not m.payload}
         assert gone == {m.topic for m in configured}
