@@ -99,6 +99,7 @@ def _starter(python: Path) -> Iterator[Start]:
         for stream in (each.process.stdout, each.process.stderr):
             assert stream is not None
             stream.close()
+    for each in running:
         assert "Traceback" not in each.said, each.said
         assert "Warning" not in each.said, each.said
 
