@@ -83,8 +83,9 @@ def plug_in(
         raise DeviceError(error)
     device = _special(machine, driver, name, given) or create(board, driver, device_id=name, properties=given)
     machine.check_added(device)
-    # a slot that is taken is refused before anything else of the device is looked at
+    # a slot that is taken is refused before nearly everything else of the device is looked at
     if isinstance(device, PciFunction) and isinstance(bus, PciBus):
+        device.check_acpi_index()
         bus.try_slot(device, given.get("addr"))
     check_singles(board, driver)
     check_beside(board, device)

@@ -343,6 +343,7 @@ class Machine:
             spread=self.spreads_memory and self.legacy_numa_memory,
             auto_node=self.has_numa and self.auto_node,
             whole=whole,
+            tells_latencies=self.options.on("hmat", False),
         )
 
     def read_numa(self) -> None:

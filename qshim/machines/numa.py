@@ -16,6 +16,10 @@ from qshim.units import MIB
 __all__ = ["MOST_NODES", "Node", "Numa", "numa_of"]
 
 MOST_NODES = 128
+_NO_HMAT = (
+    "ACPI Heterogeneous Memory Attribute Table (HMAT) is disabled, enable it with -machine hmat=on before using any of "
+    "hmat specific options"
+)
 _LEVELS = ("socket", "die", "cluster", "module", "core", "thread")
 
 
@@ -64,6 +68,7 @@ def numa_of(
     place: Callable[[int], Mapping[str, int]],
     default_node: Callable[[int, int], int],
     whole: bool = True,
+    tells_latencies: bool = True,
 ) -> Numa:
     """The nodes that *plans* describe.
 
@@ -72,6 +77,7 @@ def numa_of(
     :param place: where CPU *index* sits: level -> number.
     :param default_node: the node of a CPU where none was assigned, of (its index, how many nodes).
     :param spread: nodes without memory of their own share all of it.
+    :param tells_latencies: there will be a table of them (-machine hmat=on).
     :param whole: nothing will be added to *plans*.
     :param auto_node: with memory devices and without nodes, there is one.
     :raises OptionError: an option that QEMU refuses.
@@ -87,6 +93,8 @@ def numa_of(
         elif plan.kind == "cpu":
             _cpu(numa, plan, smp, levels, place)
         else:
+            if not tells_latencies:
+                raise OptionError(f"{plan.where}: {_NO_HMAT}")
             numa.hmat = True
             _initiator(numa, plan)
     if not whole:

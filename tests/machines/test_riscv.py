@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from qshim.argv import OptionError
 from qshim.machines.errors import MachineError
 from qshim.machines.riscv import layouts as at
-from qshim.machines.riscv.cpus import has_supervisor, is_wide, riscv_cpu
+from qshim.machines.riscv.cpus import check_features, has_hypervisor, has_supervisor, is_wide, riscv_cpu
 from qshim.machines.riscv.sockets import sockets_of, warnings
 from qshim.monitor.hmp.line import perform, understand
 from qshim.qom.types import target_types
@@ -68,7 +68,8 @@ def test_the_high_window_of_32_bits_stands_still() -> None:
     ],
 )
 def test_models(text: str | None, target: str, label: str, type_name: str) -> None:
-    assert riscv_cpu(text, target, label, target_types(label, target)) == type_name
+    assert riscv_cpu(text, target, label) == type_name
+    check_features(type_name, text, target_types(label, target))
 
 
 @pytest.mark.parametrize(
@@ -85,8 +86,16 @@ def test_models(text: str | None, target: str, label: str, type_name: str) -> No
 )  # fmt: skip
 def test_models_that_are_refused(text: str, target: str, label: str, said: str) -> None:
     with pytest.raises(MachineError) as caught:
-        riscv_cpu(text, target, label, target_types(label, target))
+        check_features(riscv_cpu(text, target, label), text, target_types(label, target))
     assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    ("type_name", "text", "has"),
+    [("rv64-riscv-cpu", None, True), ("rv64-riscv-cpu", "rv64,h=off", False), ("thead-c908v-riscv-cpu", None, False)],
+)
+def test_harts_with_guest_interrupts(type_name: str, text: str | None, has: bool) -> None:
+    assert has_hypervisor(type_name, text) == has
 
 
 def test_what_models_are() -> None:

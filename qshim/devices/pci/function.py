@@ -103,7 +103,7 @@ class PciFunction(Device):
     def realize(self) -> None:
         """Take an address, make configuration space, regions and the ROM."""
         self.check()
-        self._check_acpi_index()
+        self.check_acpi_index()
         text = self.text_of("addr")
         devfn = ANY if text in ("", "-1") else devfn_of(text, self.type_name)
         self.devfn = self.pci_bus.claim(self, devfn)
@@ -120,7 +120,11 @@ class PciFunction(Device):
         self.make()
         self.initial = bytes(self.config)
 
-    def _check_acpi_index(self) -> None:
+    def check_acpi_index(self) -> None:
+        """Whether its number is one that firmware can tell from others.
+
+        :raises DeviceError: it is too large, or another function has it.
+        """
         index = self.number_of("acpi-index")
         if index > MOST_ACPI_INDEX:
             raise DeviceError(f"acpi-index should be less or equal to {MOST_ACPI_INDEX}")

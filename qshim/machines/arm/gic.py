@@ -57,8 +57,10 @@ def check_gic_version(value: str, quirks: VirtQuirks) -> None:
         raise MachineError("Invalid gic-version value", quirks.gic_versions_text)
 
 
-def choose_gic(value: str, max_cpus: int, quirks: VirtQuirks, *, virtualization: bool, secure: bool) -> GicChoice:
-    """What *value* of gic-version (empty: not set) means under TCG.
+def choose_gic(
+    value: str, max_cpus: int, quirks: VirtQuirks, *, virtualization: bool, secure: bool, emulated: bool = True
+) -> GicChoice:
+    """What *value* of gic-version (empty: not set) means under TCG (*emulated*) or a qtest.
 
     :raises MachineError: QEMU refuses it.
     """
@@ -69,7 +71,7 @@ def choose_gic(value: str, max_cpus: int, quirks: VirtQuirks, *, virtualization:
     if value == "max":
         return GicChoice(4 if virtualization else 3)
     if value == "4" and not virtualization:
-        raise MachineError(quirks.gicv4_text)
+        raise MachineError(quirks.gicv4_text if emulated else quirks.gicv4_text.replace("tcg", "QTest"))
     if value == "x-5":
         if virtualization or secure:
             raise MachineError("mach-virt: GICv5 currently supports EL1 only")

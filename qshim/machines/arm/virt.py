@@ -144,7 +144,7 @@ class ArmVirt(Machine):
         self.arrange()
         self.gic = choose_gic(
             options.text("gic-version"), self.smp.max_cpus, self.virt,
-            virtualization=self.virtualization, secure=self.secure,
+            virtualization=self.virtualization, secure=self.secure, emulated=self.emulated,
         )  # fmt: skip
         if self.msi == "its" and not self.gic.has_redistributors:
             old = self.gic.version == 2
@@ -324,7 +324,7 @@ class ArmVirt(Machine):
 
         properties = {
             "revision": str(choice.version), "has-security-extensions": self._text(self.secure),
-            "has-nmi": self._text(self.cpu.nmi), "has-lpi": self._text(self.compat.emulated_its),
+            "has-nmi": self._text(self.cpu.nmi and self.emulated), "has-lpi": self._text(self.compat.emulated_its),
         }  # fmt: skip
         gic = place(
             self.board, "arm-gicv3", {"gicv3_dist": at.GIC_DIST}, machine="virt,gic-version=3",
@@ -496,7 +496,8 @@ class ArmVirt(Machine):
         types = {device.type_name for device in self.board.devices}
         commands = self.virt.linker_commands
         commands += 2 * self.compat.cpu_tables + 2 * bool(self.numa.nodes) + 2 * bool(self.numa.distances)
-        commands += 2 * self.numa.hmat + 2 * ("virtio-iommu-pci" in types) + 2 * ("nvdimm" in types)
+        hmat = self.numa.hmat or (bool(self.numa.nodes) and self.options.on("hmat", False))
+        commands += 2 * hmat + 2 * ("virtio-iommu-pci" in types) + 2 * ("nvdimm" in types)
         if self.board.nvdimm and self.plan.slots:
             commands += 4
         commands += 2 * (self.virt.has_cxl and self.options.on("cxl", False))

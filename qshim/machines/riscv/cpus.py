@@ -8,7 +8,7 @@ from qshim.machines.errors import MachineError
 from qshim.qom.types import QomTypes
 from qshim.versions.riscv import riscv_quirks
 
-__all__ = ["check_width", "has_hypervisor", "has_supervisor", "is_wide", "riscv_cpu"]
+__all__ = ["check_features", "check_width", "has_hypervisor", "has_supervisor", "is_wide", "riscv_cpu"]
 
 _DEFAULTS = {"riscv64": "rv64", "riscv32": "rv32"}
 _BOOLEANS = ("on", "yes", "true", "y", "off", "no", "false", "n")
@@ -20,7 +20,7 @@ _HYPERVISORS = ("max", "max32", "rv32", "rv64", "rva23s64", "tt-ascalon", "veyro
 _SUFFIX = "-riscv-cpu"
 
 
-def riscv_cpu(text: str | None, target: str, label: str, types: QomTypes | None) -> str:
+def riscv_cpu(text: str | None, target: str, label: str) -> str:
     """The QOM type that `-cpu TEXT` means (None: the default).
 
     :raises MachineError: QEMU refuses it.
@@ -31,7 +31,15 @@ def riscv_cpu(text: str | None, target: str, label: str, types: QomTypes | None)
     name = members[0][0].removesuffix(_SUFFIX)
     if name not in option_help(label, target).get("-cpu help", (0, ""))[1].split():
         raise MachineError(f"unable to find CPU model '{name}'")
-    type_name = name + _SUFFIX
+    return name + _SUFFIX
+
+
+def check_features(type_name: str, text: str | None, types: QomTypes | None) -> None:
+    """Whether harts of *type_name* take the features of `-cpu TEXT`, which QEMU sees when it makes the first one.
+
+    :raises MachineError: they do not.
+    """
+    members = split(text or "")
     given = {key: "on" if value is None else value for key, value in members[1:] if key}
     told = types.properties(type_name) if given and types is not None else None
     kinds = {row["name"]: row["type"] for row in told} if isinstance(told, list) else {}
@@ -41,7 +49,6 @@ def riscv_cpu(text: str | None, target: str, label: str, types: QomTypes | None)
             raise MachineError(f"{where}Property '{type_name}.{key}' not found")
         if kinds[key] == "bool" and value not in _BOOLEANS:
             raise MachineError(f"{where}Parameter '{key}' expects 'on' or 'off'")
-    return type_name
 
 
 def is_wide(type_name: str, target: str) -> bool:
