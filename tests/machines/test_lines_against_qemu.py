@@ -15,7 +15,8 @@ from tests.sweep.compare import MORE, compare, ours
 FLASH = "-blockdev driver=file,node-name=code,filename={flash},read-only=on"
 NODES = (
     "-m 1G,slots=1,maxmem=2G -smp 2 -object memory-backend-ram,id=a,size=512M "
-    "-object memory-backend-ram,id=b,size=512M -numa node,memdev=a,cpus=0 -numa node,memdev=b,cpus=1 -numa dist,src=0,dst=1,val=20"
+    "-object memory-backend-ram,id=b,size=512M -numa node,memdev=a,cpus=0"
+    " -numa node,memdev=b,cpus=1 -numa dist,src=0,dst=1,val=20"
 )
 HMAT = "hierarchy=memory,data-type=access-latency,latency=5"
 LINES = {
