@@ -1,4 +1,4 @@
-"""Ask real QEMUs what the properties of /machine are where nobody set them; write qshim/data/machine-properties.json.xz.
+"""Ask real QEMUs for the properties of /machine where nobody set them; write qshim/data/machine-properties.json.xz.
 
     python -m tests.tools.record_machine_properties
 
