@@ -312,7 +312,7 @@ def main(generators: dict[str, Generate], text: str, argv: Sequence[str] | None 
                 compared += tally["lines"]
                 failed += tally["lines"] - tally["same"]
                 if known.keep is not None:
-                    told = {"seed": known.seed, "lines": tally["lines"], "same": tally["same"]}
+                    told = {key: tally[key] for key in ("lines", "same", "refused")} | {"seed": known.seed}
                     keep(known.keep, target, label, told)
     # nothing compared is not the same as nothing different
     return 3 if not compared else int(failed > 0)

@@ -93,8 +93,11 @@ def arm_line(chance: random.Random, label: str, place: str, *, wide: bool) -> Se
     if not (wide or wild) and "mte=on" in options:
         options.remove("mte=on")
     args = ["-nodefaults"] if chance.random() < 0.6 else []
-    mib, slots, words = _memory(chance, 3072 if "highmem=off" in options or (not wide and label == "7.2") else 1 << 22,
-                                wild, likely_slots=0.5 if wide else 0.3)  # fmt: skip
+    reach = 3072 if "highmem=off" in options or (not wide and label == "7.2") else 1 << 22
+    if "mte=on" in options:
+        # tags of more memory than the host has would be reserved
+        reach = min(reach, SMALL[-1])
+    mib, slots, words = _memory(chance, reach, wild, likely_slots=0.5 if wide else 0.3)
     cpu = _arm_cpu(chance, label, wide, wild, tags="mte=on" in options, far=mib > 300 << 10)
     if "virtualization=on" not in options and "gic-version=4" in options and not wild:
         options.append("virtualization=on")

@@ -48,7 +48,7 @@ def table() -> str:
     """The table, a line for each emulator and release."""
     found: dict[str, dict[str, dict[str, Any]]] = json.loads(FOUND.read_text("utf-8"))
     rows = [
-        "| emulator | QEMU | made from the command line | random command lines, the same | as recorded |",
+        "| emulator | QEMU | made from the command line | random command lines, the same (refused) | as recorded |",
         "|---|---|---|---|---|",
     ]
     for target in machines.TARGETS:
@@ -57,7 +57,9 @@ def table() -> str:
             modelled = sum(is_modelled(name, target) for name in names)
             recorded = sum(is_recorded(label, target, name) for name in names if not is_modelled(name, target))
             told = found.get(target, {}).get(label)
-            share = "not swept" if told is None else f"{told['same']} of {told['lines']} (seed {told['seed']})"
+            share = "not swept"
+            if told is not None:
+                share = f"{told['same']} of {told['lines']} ({told['refused']}), seed {told['seed']}"
             rows.append(f"| {target} | {label} | {modelled} | {share} | {recorded} of {len(names) - modelled} |")
     return "".join(f"{row}\n" for row in rows)
 

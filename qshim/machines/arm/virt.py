@@ -461,6 +461,11 @@ class ArmVirt(Machine):
     def check_added(self, device: Device) -> None:
         """Registers on a platform bus get their place once they are there; an IOMMU leaves interrupts alone."""
         self.platform_bus.expect(device)
+        on_transport = device.type_name.startswith("virtio-") and device.type_name.endswith("-device")
+        if on_transport and self.secure and not self.cpu.el3:
+            raise DeviceError(
+                f"{device.type_name} has no name where secure=on meets a CPU with has_el3=off: QEMU aborts here"
+            )
         if device.type_name != "virtio-iommu-pci":
             return
         present = {other.type_name for other in self.board.devices}
