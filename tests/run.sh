@@ -52,6 +52,10 @@ step "rebuild every recording" .venv/bin/python -m tests.sweep.rebuild qshim/dat
 if [ ${#emulators[@]} -gt 0 ]; then
   step "rebuild 30 machines recorded now (seed $seed)" \
     .venv/bin/python -m tests.sweep.rebuild --sample 30 --seed "$seed" --live "${emulators[@]}"
+  for boards in virt x86; do
+    step "random command lines of $boards boards beside real QEMUs (seed $seed)" \
+      .venv/bin/python -m "tests.sweep.$boards" --seed "$seed" --count 15
+  done
 else
   skipped+=("no real QEMU is installed, so nothing was recorded live and compared")
 fi
