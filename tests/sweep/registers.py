@@ -18,15 +18,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from qshim.argv import parse
 from qshim.devices.board import Board
-from qshim.machines.build import build
-from qshim.memory import AddressSpace, FlatRange, Topology
-from qshim.memory.access import read, write
-from qshim.versions import KNOWN, Quirks
-from qshim.views.flatview import flat, flat_text
-from qshim.views.mtree import tree, tree_text
+from qshim.monitor.hmp.line import run as run_hmp
 from tests.support.oracle import LABELS, binaries
+from tests.sweep.compare import ours as machine_of
 from tests.tools.device_probe import Machine, Refusal
 
 __all__ = ["Step", "main", "run", "sequence"]
@@ -205,87 +200,85 @@ def _bridge(rng: random.Random, place: Place) -> Iterator[Step]:
 # --- the two sides ---
 
 
-class _View(NamedTuple):
-    topology: Topology
-    quirks: Quirks
+class Side:
+    """A machine behind the qtest protocol."""
 
-    def accelerators(self, space: AddressSpace, r: FlatRange) -> tuple[str, ...]:
-        return ()
-
-
-class Ours:
-    """Our board."""
-
-    def __init__(self, label: str, words: list[str], target: str = "x86_64") -> None:
-        from qshim.cli.machines import type_named
-        from qshim.cli.modelled import firmware
-
+    def __init__(self, words: list[str], target: str) -> None:
         self.ecam = ECAM.get(words[1].partition(",")[0], ECAM.get(target, 0))
-        arguments = [*words, "-display", "none", "-S", "-qmp", "unix:/nonexistent/q,server=on,wait=off"]
-        line = parse(arguments, label, target)
-        name = type_named(line, target, label)
-        self.machine = build(line, name, KNOWN[label], target, firmware=firmware(()), open_image=lambda path: b"")
-        self.board = self.machine.board
 
-    def do(self, step: Step) -> int | None:
-        board = self.board
-        if step.kind == "reset":
-            board.reset()
-        elif step.kind == "out":
-            write(board.io_space, step.address, step.value.to_bytes(step.size, "little"))
-        elif step.kind == "write":
-            write(board.memory_space, step.address, step.value.to_bytes(step.size, "little"))
-        elif self.ecam and step.kind == "read":
-            return int.from_bytes(read(board.memory_space, in_ecam(step, self.ecam), step.size)[0], "little")
-        elif self.ecam:
-            write(board.memory_space, in_ecam(step, self.ecam), step.value.to_bytes(step.size, "little"))
-        else:
-            write(board.io_space, 0xCF8, (step.address & ~3).to_bytes(4, "little"))
-            port = 0xCFC + (step.address & 3)
-            if step.kind == "read":
-                return int.from_bytes(read(board.io_space, port, step.size)[0], "little")
-            write(board.io_space, port, step.value.to_bytes(step.size, "little"))
-        return None
+    def say(self, line: str) -> str:
+        """The reply to a qtest line."""
+        raise NotImplementedError
+
+    def reset(self) -> None:
+        """system_reset."""
+        raise NotImplementedError
 
     def texts(self) -> tuple[str, str]:
-        view = _View(self.board.topology, self.board.quirks)
-        return (
-            tree_text(tree(view, owner=True, disabled=True)),
-            flat_text(flat(view, owner=True)),
-        )
+        """Both memory maps."""
+        raise NotImplementedError
+
+    def do(self, step: Step) -> int | None:
+        """Carry out *step*; what was read."""
+        letter = SPACE_NAMES[step.size]
+        if step.kind == "reset":
+            self.reset()
+        elif step.kind in ("out", "write"):
+            self.say(f"{step.kind}{letter} {step.address:#x} {step.value:#x}")
+        elif self.ecam and step.kind == "read":
+            return int(self.say(f"read{letter} {in_ecam(step, self.ecam):#x}").split()[1], 16)
+        elif self.ecam:
+            self.say(f"write{letter} {in_ecam(step, self.ecam):#x} {step.value:#x}")
+        else:
+            self.say(f"outl 0xcf8 {step.address & ~3:#x}")
+            port = 0xCFC + (step.address & 3)
+            if step.kind == "read":
+                return int(self.say(f"in{letter} {port:#x}").split()[1], 16)
+            self.say(f"out{letter} {port:#x} {step.value:#x}")
+        return None
 
 
-class Theirs:
+class Ours(Side):
+    """Our machine."""
+
+    def __init__(self, label: str, words: list[str], target: str = "x86_64") -> None:
+        super().__init__(words, target)
+        self.vm = machine_of(label, [*words, "-display", "none", "-S"], target)
+        self.board: Board = self.vm.machine_model.board
+
+    def say(self, line: str) -> str:
+        reply = str(self.vm.qtest(line))
+        assert reply.startswith("OK"), (line, reply)
+        return reply
+
+    def reset(self) -> None:
+        self.board.reset()
+
+    def texts(self) -> tuple[str, str]:
+        mapped, flat = (run_hmp(self.vm, f"info mtree {options}") for options in ("-o -D", "-f -o"))
+        return mapped.replace("\r", ""), flat.replace("\r", "")
+
+
+class Theirs(Side):
     """A real QEMU."""
 
     def __init__(self, label: str, words: list[str], target: str = "x86_64") -> None:
+        super().__init__(words, target)
         self.machine = Machine(binaries()[label, target], [*words, "-S", "-accel", "tcg", "-display", "none"])
-        self.ecam = ECAM.get(words[1].partition(",")[0], ECAM.get(target, 0))
 
-    def do(self, step: Step) -> int | None:
-        say = self.machine.qtest
-        if step.kind == "reset":
-            self.machine.qmp("system_reset")
-            # a stopped machine is reset by the main loop, which answers the next command after it
-            self.machine.qmp("query-status")
-        elif step.kind in ("out", "write"):
-            say(f"{step.kind}{SPACE_NAMES[step.size]} {step.address:#x} {step.value:#x}")
-        elif self.ecam and step.kind == "read":
-            return int(say(f"read{SPACE_NAMES[step.size]} {in_ecam(step, self.ecam):#x}").split()[1], 16)
-        elif self.ecam:
-            say(f"write{SPACE_NAMES[step.size]} {in_ecam(step, self.ecam):#x} {step.value:#x}")
-        else:
-            say(f"outl 0xcf8 {step.address & ~3:#x}")
-            port = 0xCFC + (step.address & 3)
-            if step.kind == "read":
-                return int(say(f"in{SPACE_NAMES[step.size]} {port:#x}").split()[1], 16)
-            say(f"out{SPACE_NAMES[step.size]} {port:#x} {step.value:#x}")
-        return None
+    def say(self, line: str) -> str:
+        return str(self.machine.qtest(line))
+
+    def reset(self) -> None:
+        self.machine.qmp("system_reset")
+        # a stopped machine is reset by the main loop, which answers the next command after it
+        self.machine.qmp("query-status")
 
     def texts(self) -> tuple[str, str]:
         return "\n".join(self.machine.hmp("info mtree -o -D")), "\n".join(self.machine.hmp("info mtree -f -o"))
 
     def stop(self) -> None:
+        """End it."""
         self.machine.stop()
 
 
