@@ -16,7 +16,7 @@ from qshim.errors import UsageError
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=20,
+    max_leaves=5,
 )
 MEMBERS = st.fixed_dictionaries(
     {}, optional={"id": JSON, "execute": JSON, "arguments": JSON, "info": JSON, "exec-oob": JSON, "control": JSON}
