@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from qshim.argv import OptionError
 from qshim.machines.errors import MachineError
 from qshim.machines.riscv import layouts as at
-from qshim.machines.riscv.cpus import check_features, has_hypervisor, has_supervisor, is_wide, riscv_cpu
+from qshim.machines.riscv.cpus import cpu_features, has_hypervisor, has_supervisor, is_wide, riscv_cpu
 from qshim.machines.riscv.sockets import sockets_of, warnings
+from qshim.machines.virt_parts import check_features
 from qshim.monitor.hmp.line import perform, understand
 from qshim.qom.types import target_types
 from qshim.units import GIB
@@ -69,7 +70,7 @@ def test_the_high_window_of_32_bits_stands_still() -> None:
 )
 def test_models(text: str | None, target: str, label: str, type_name: str) -> None:
     assert riscv_cpu(text, target, label) == type_name
-    check_features(type_name, text, target_types(label, target))
+    check_features(type_name, cpu_features(text), target_types(label, target))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_models(text: str | None, target: str, label: str, type_name: str) -> No
 )  # fmt: skip
 def test_models_that_are_refused(text: str, target: str, label: str, said: str) -> None:
     with pytest.raises(MachineError) as caught:
-        check_features(riscv_cpu(text, target, label), text, target_types(label, target))
+        check_features(riscv_cpu(text, target, label), cpu_features(text), target_types(label, target))
     assert str(caught.value) == said
 
 

@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from qshim.argv.dialect import option_help
 from qshim.argv.opts import split
 from qshim.machines.errors import MachineError
+from qshim.machines.virt_parts import check_features
 from qshim.qom.types import QomTypes
 from qshim.versions.virt import virt_quirks
 
-__all__ = ["BOOLEANS", "ArmCpuModel", "arm_cpu", "check_valid"]
+__all__ = ["ArmCpuModel", "arm_cpu", "check_valid"]
 
 DEFAULT = "cortex-a15"
 _WIDE = {"cortex-a57": 44, "cortex-a72": 44, "neoverse-n1": 48, "neoverse-v1": 48, "neoverse-n2": 48}
 """Bits of physical addresses, where they are not 40."""
 _TAGGED = ("cortex-a710", "neoverse-n2")
 """Models with memory tagging besides max."""
-BOOLEANS = ("on", "yes", "true", "y", "off", "no", "false", "n")
+_ONLY_64 = ("cortex-a76", "cortex-a710", "a64fx", "neoverse-n1", "neoverse-v1", "neoverse-n2")
+"""Models whose kernels cannot be of 32 bits."""
 _OFF = ("off", "no", "false", "n")
 _SMALL = ("cortex-a7", "cortex-a15")
 _OLD = ("cortex-a7", "cortex-a15", "cortex-a35", "cortex-a53", "cortex-a55", "cortex-a57", "cortex-a72", "cortex-a76",
@@ -109,17 +111,14 @@ def _check_features(
 
     :raises MachineError: the type has no such feature, or it cannot be without it.
     """
-    told = types.properties(type_name) if given and types is not None else None
-    if isinstance(told, list):
-        kinds = {row["name"]: row["type"] for row in told}
-        for key, value in given.items():
-            where = f"can't apply global {type_name}.{key}={value}: "
-            if key not in kinds:
-                raise MachineError(f"{where}Property '{type_name}.{key}' not found")
-            if kinds[key] == "bool" and value not in BOOLEANS:
-                raise MachineError(f"{where}Parameter '{key}' expects 'on' or 'off'")
-    if given.get("aarch64") in _OFF and not aarch32:
+    check_features(type_name, given, types)
+    reason = "unless KVM is enabled and 32-bit EL1 is supported"
+    if aarch32:
+        reason = (
+            "for this TCG CPU because it does not support 32-bit execution at its highest implemented exception level"
+        )
+    small = type_name.removesuffix("-arm-cpu")
+    if given.get("aarch64") in _OFF and not (aarch32 and small not in _ONLY_64):
         raise MachineError(
-            f"can't apply global {type_name}.aarch64={given['aarch64']}: 'aarch64' feature cannot be disabled unless "
-            "KVM is enabled and 32-bit EL1 is supported"
+            f"can't apply global {type_name}.aarch64={given['aarch64']}: 'aarch64' feature cannot be disabled {reason}"
         )

@@ -40,6 +40,7 @@ MEMORY_EVENT, NVDIMM_EVENT = 1, 4
 """Bits of what an event device tells of."""
 V2M_RESERVED, ITS_RESERVED = "0x8020000:0x8020fff", "0x8090000:0x809ffff"
 """Where devices write their interrupts to, as `info qtree` prints it."""
+_NO_ITS_WITH_5 = "GICv5 + ITS is not yet implemented."
 _MSI = ("auto", "gicv2m", "its", "off")
 
 
@@ -142,15 +143,17 @@ class ArmVirt(Machine):
         self.has_acpi = options.on("acpi", True)
         check_valid(self.cpu, self.request.target, self.quirks.label, emulated=self.emulated)
         self.arrange()
+        asked_for_its = self.options.text("msi") == "its" or (
+            self.virt.has_msi_option and not self.options.text("msi") and self.options.on("its", False)
+        )
+        if options.text("gic-version") == "x-5" and asked_for_its:
+            raise MachineError(_NO_ITS_WITH_5)
         self.gic = choose_gic(
             options.text("gic-version"), self.smp.max_cpus, self.virt,
             virtualization=self.virtualization, secure=self.secure, emulated=self.emulated,
         )  # fmt: skip
         if self.msi == "its" and not self.gic.has_redistributors:
-            old = self.gic.version == 2
-            raise MachineError(
-                "GICv2 + ITS is an invalid configuration." if old else "GICv5 + ITS is not yet implemented."
-            )
+            raise MachineError("GICv2 + ITS is an invalid configuration.")
         if self.secure:
             self.secure_memory = self.board.container("secure-memory", SPACE, self.board.machine)
             self.secure_memory.add_subregion(self.board.system, 0, -1)
@@ -288,7 +291,7 @@ class ArmVirt(Machine):
             self._gicv5()
         if self.msi == "gicv2m":
             self.put("arm-gicv2m", {"gicv2m": at.GIC_V2M})
-        elif self.msi == "its":
+        elif self.msi == "its" and self.compat.emulated_its:
             self._its()
         self.board.has_msi = self.virt.always_has_msi or self.msi != "off"
 
@@ -462,7 +465,9 @@ class ArmVirt(Machine):
         """Registers on a platform bus get their place once they are there; an IOMMU leaves interrupts alone."""
         self.platform_bus.expect(device)
         on_transport = device.type_name.startswith("virtio-") and device.type_name.endswith("-device")
-        if on_transport and self.secure and not self.cpu.el3:
+        # an IOMMU that looks at secure memory keeps it alive
+        seen = self.virt.smmu_sees_memory and self.options.text("iommu") == "smmuv3"
+        if on_transport and self.secure and not self.cpu.el3 and not seen:
             raise DeviceError(
                 f"{device.type_name} has no name where secure=on meets a CPU with has_el3=off: QEMU aborts here"
             )

@@ -5,13 +5,11 @@ from __future__ import annotations
 from qshim.argv.dialect import option_help
 from qshim.argv.opts import split
 from qshim.machines.errors import MachineError
-from qshim.qom.types import QomTypes
 from qshim.versions.riscv import riscv_quirks
 
-__all__ = ["check_features", "check_width", "has_hypervisor", "has_supervisor", "is_wide", "riscv_cpu"]
+__all__ = ["check_width", "cpu_features", "has_hypervisor", "has_supervisor", "is_wide", "riscv_cpu"]
 
 _DEFAULTS = {"riscv64": "rv64", "riscv32": "rv32"}
-_BOOLEANS = ("on", "yes", "true", "y", "off", "no", "false", "n")
 _NARROW = ("lowrisc-ibex", "max32", "rv32", "sifive-e31", "sifive-e34", "sifive-u34")
 """What models of 32 bits are called, or begin with."""
 _MACHINE_ONLY = ("any", "lowrisc-ibex", "rv32e", "rv32i", "rv64e", "rv64i", "rva22u64", "rva23u64", "sifive-e")
@@ -34,21 +32,9 @@ def riscv_cpu(text: str | None, target: str, label: str) -> str:
     return name + _SUFFIX
 
 
-def check_features(type_name: str, text: str | None, types: QomTypes | None) -> None:
-    """Whether harts of *type_name* take the features of `-cpu TEXT`, which QEMU sees when it makes the first one.
-
-    :raises MachineError: they do not.
-    """
-    members = split(text or "")
-    given = {key: "on" if value is None else value for key, value in members[1:] if key}
-    told = types.properties(type_name) if given and types is not None else None
-    kinds = {row["name"]: row["type"] for row in told} if isinstance(told, list) else {}
-    for key, value in given.items() if kinds else ():
-        where = f"can't apply global {type_name}.{key}={value}: "
-        if key not in kinds:
-            raise MachineError(f"{where}Property '{type_name}.{key}' not found")
-        if kinds[key] == "bool" and value not in _BOOLEANS:
-            raise MachineError(f"{where}Parameter '{key}' expects 'on' or 'off'")
+def cpu_features(text: str | None) -> dict[str, str]:
+    """Feature -> value of `-cpu TEXT`; one without a value is switched on."""
+    return {key: "on" if value is None else value for key, value in split(text or "")[1:] if key}
 
 
 def is_wide(type_name: str, target: str) -> bool:
@@ -63,9 +49,9 @@ def has_supervisor(type_name: str) -> bool:
 
 def has_hypervisor(type_name: str, text: str | None) -> bool:
     """Whether harts of *type_name*, which `-cpu TEXT` asked for, have the extension for hypervisors (11.1)."""
-    features = [value for key, value in split(text or "")[1:] if key == "h"]
-    if features:
-        return features[-1] not in ("off", "no", "false", "n")
+    asked = cpu_features(text).get("h")
+    if asked is not None:
+        return asked not in ("off", "no", "false", "n")
     return type_name.removesuffix(_SUFFIX) in _HYPERVISORS
 
 

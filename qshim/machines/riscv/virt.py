@@ -16,9 +16,9 @@ from qshim.machines.nics import nics_of
 from qshim.machines.options import MachineOptions
 from qshim.machines.platform_bus import make_platform_bus
 from qshim.machines.riscv import layouts as at
-from qshim.machines.riscv.cpus import check_features, check_width, has_hypervisor, is_wide, riscv_cpu
+from qshim.machines.riscv.cpus import check_width, cpu_features, has_hypervisor, is_wide, riscv_cpu
 from qshim.machines.riscv.sockets import Controllers, InterruptDevices, make_harts, sockets_of, warnings
-from qshim.machines.virt_parts import make_fw_cfg
+from qshim.machines.virt_parts import check_features, make_fw_cfg
 from qshim.units import GIB, KIB
 from qshim.versions.riscv import riscv_quirks
 from qshim.versions.virt import virt_quirks
@@ -142,7 +142,7 @@ class RiscvVirt(Machine):
             )
         devices = self.devices = InterruptDevices(self, controllers)
         for socket in sockets_of(self.smp.cpus, self.numa.count, self.numa.of_cpu):
-            check_features(self.cpu_type, self.request.line.cpu, self.board.types)
+            check_features(self.cpu_type, cpu_features(self.request.line.cpu), self.board.types)
             check_width(self.cpu_type, self.quirks.label)
             make_harts(self, socket)
             devices.make(socket)
