@@ -72,7 +72,8 @@ def cpu_model(label: str, target: str, text: str, *, limit_phys_bits: bool) -> C
         if feature in given:
             (has.add if given[feature] in ("on", "true", "yes", "y") else has.discard)(feature)
     vendor = given.get("vendor", vendor)
-    long_mode = "lm" in has
+    # the emulator of 32 bits has no long mode, whatever the model has
+    long_mode = "lm" in has and target == "x86_64"
     if long_mode:
         bits = int(given.get("phys-bits", "0"), 0) or 40
         if not 32 <= bits <= 52 and limit_phys_bits:
