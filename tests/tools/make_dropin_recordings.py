@@ -19,7 +19,7 @@ from tests.support.oracle import LABELS, binaries
 DATA = Path(__file__).parents[2] / "qshim" / "data" / "drop-in"
 PLAIN = {
     "i386": ("none", "pc", "q35", "isapc", "microvm"),
-    "riscv32": ("none", "virt", "spike", "sifive_e", "sifive_u"),
+    "riscv32": ("none", "virt", "spike", "sifive_e", "sifive_u", "opentitan"),
 }
 BARE = {
     "x86_64": ("pc", "q35"), "i386": ("pc", "q35"), "aarch64": ("virt",), "arm": ("virt",), "riscv64": ("virt",),
