@@ -76,6 +76,8 @@ class Machine:
     hotplug_cpus = False
     default_nic = "e1000"
     """Model of a network card of which no other was named."""
+    has_device_tree = False
+    """It describes itself to the guest by one, which qshim does not make."""
     has_cpu_places = True
     """CPUs tell where they sit."""
 
@@ -187,6 +189,8 @@ class Machine:
 
     def _check_property(self, options: MachineOptions, key: str, value: str) -> None:
         check_flash_node(self, key, value)
+        if key == "dumpdtb" and value and self.has_device_tree:
+            self.warn(f"dumpdtb={value}: qshim makes no device tree, so nothing is written and the machine starts")
         self.check_option(options, key, value)
 
     def check_option(self, options: MachineOptions, key: str, value: str) -> None:

@@ -97,3 +97,10 @@ def test_ports_are_counted_for_each_controller() -> None:
     assert ports("-device pci-ohci,id=a -device qemu-xhci,id=b -device usb-kbd,bus=a.0 -device usb-mouse,port=3") == [
         "addr 1.0, port 3, speed 480", "addr 0.0, port 1, speed 12",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["aarch64", "riscv64"])
+def test_who_asks_for_a_device_tree_is_told_that_there_is_none(target: str, tmp_path: Path) -> None:
+    vm = ours("11.1", ["-M", f"virt,dumpdtb={tmp_path}/tree"], target)
+    assert [text for text in vm.said if "dumpdtb" in text and "makes no device tree" in text]
+    assert not list(tmp_path.iterdir())

@@ -48,6 +48,7 @@ class ArmVirt(Machine):
     """A virt board."""
 
     family = "virt"
+    has_device_tree = True
     ram_id = "mach-virt.ram"
     levels = ("socket", "cluster", "core", "thread")
     adds_memory = True

@@ -34,6 +34,7 @@ class RiscvVirt(Machine):
     """The virt board."""
 
     family = "virt"
+    has_device_tree = True
     ram_id = "riscv_virt_board.ram"
     most_cpus = at.MOST_HARTS
     default_nic = ""
