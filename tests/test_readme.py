@@ -80,3 +80,10 @@ def test_known_devices_are_those_of_the_catalogue() -> None:
         assert re.search(rf"\b{len(mine)}( device types)?\s+of {re.escape(label)}\b", README), (label, len(mine))
         known |= mine
     assert set(named) == known
+
+
+def test_support_matrix_is_what_was_compared() -> None:
+    from tests.tools.support_matrix import END, START, table
+
+    shown = README.partition(START)[2].partition(END)[0]
+    assert shown == table(), "python -m tests.tools.support_matrix --write brings it up to date"
