@@ -22,6 +22,8 @@ COMMAND, STATUS = 0x04, 0x06
 CACHE_LINE, LATENCY, HEADER = 0x0C, 0x0D, 0x0E
 SUBSYSTEM = 0x2C
 CAPABILITIES, INTERRUPT_LINE = 0x34, 0x3C
+CAPABILITIES, EXPRESS, EXTENDED_TAGS = 0x34, 0x10, 0x20
+"""The pointer to the first capability, the id of that of Express, and a bit of what such a function can do."""
 COMMAND_MASK = 0x0507
 COMMAND_MASTER = 0x4
 CAP_PM, CAP_MSI, CAP_MSIX = 0x01, 0x05, 0x11
@@ -113,12 +115,23 @@ class PciFunction(Device):
         if self.lacking is not None:
             raise self.lacking
         self.fill_config()
+        self._forget_extended_tags()
         if self.multifunction:
             self.config[HEADER] |= 0x80
         self.bus_master_container = self.board.container("bus master container", SPACE, self)
         self.space = self.board.space(self.bus_master_container, self.type_name)
         self.make()
         self.initial = bytes(self.config)
+
+    def _forget_extended_tags(self) -> None:
+        """Machine types of old do not say that they take long tags (`x-pcie-ext-tag`)."""
+        if self.is_on("x-pcie-ext-tag", True):
+            return
+        at, left = self.config[CAPABILITIES], len(self.config)
+        while at and left:
+            if self.config[at] == EXPRESS:
+                self.config[at + 4] &= ~EXTENDED_TAGS & 0xFF
+            at, left = self.config[at + 1], left - 1
 
     def check_acpi_index(self) -> None:
         """Whether its number is one that firmware can tell from others.
