@@ -120,6 +120,7 @@ def _make(vm: Vm, line: CommandLine, same: Callable[[], Recording | None]) -> No
         vm.answers["x-query-roms"] = lambda: {"human-readable-text": roms_text(machine, read)}
         vm.texts["info roms"] = lambda: roms_text(machine, read)
     vm.on_reset = machine.reset
+    machine.hotplug.on_gone = vm.tell_deleted
     vm.know(same())
 
 

@@ -72,6 +72,10 @@ class Board:
         """Whether a type is another one or descends from it."""
         self.devices: list[Device] = []
         """Realized devices in order."""
+        self.power_off: Callable[[Bus], None] = lambda bus: None
+        """Takes away what is on a bus: its slot has lost power."""
+        self.owns_slot: Callable[[Bus], bool] = lambda bus: True
+        """Whether a port sees to the slot behind it; otherwise ACPI does, and the port knows of no card."""
         self.completed = False
         """Machine-done has passed: devices that come now are hot-plugged."""
         self.pci_buses: list[Bus] = []

@@ -102,6 +102,8 @@ def plug_in(
     except DeviceError:
         board.unplug(device)
         raise
+    if board.completed and isinstance(device, PciFunction):
+        machine.hotplug.came(device)
     machine.added(device)
     return device
 

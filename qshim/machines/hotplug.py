@@ -8,7 +8,7 @@ itself hot-plugged is served by that bridge, and leaves at once unless its slot 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -60,6 +60,10 @@ class HotPlug:
         """Slots that ACPI has been asked to free."""
         self._asked: set[Device] = set()
         """Devices whose removal was requested and that refuse a second request."""
+        self.on_gone: Callable[[Iterable[Deleted]], object] = lambda gone: None
+        """Who wants to know of devices that a guest has taken away."""
+        machine.board.power_off = self._power_off
+        machine.board.owns_slot = lambda bus: not isinstance(bus, PciBus) or not self.by_acpi(bus)
         self._powered: dict[PciBridge, set[int]] = {}
         """Slots behind a bridge of its own controller that had a card at the last reset."""
 
@@ -105,6 +109,12 @@ class HotPlug:
         if bus.bridge is None:
             return True
         return self.machine.acpi_hotplug and not bus.bridge.hotplugged
+
+    def came(self, function: PciFunction) -> None:
+        """*function* was plugged in; its port tells of the card once there is a function 0."""
+        bus = function.pci_bus
+        if bus.bridge is not None and function.devfn & ~7 in bus.slots:
+            bus.bridge.card_came()
 
     def leave_behind(self, device: Device, error: DeviceError) -> None:
         """What QEMU forgets to take away of a virtio function that failed with *error* (10.0, 11.1)."""
@@ -179,17 +189,23 @@ class HotPlug:
             return []
         bridge = bus.bridge
         assert bridge is not None
-        native = bridge.type_name not in _SHPC
-        if slot in self._powered.get(bridge, ()):
-            if native:
+        if bridge.slot_has_power if bridge.has_slot else slot in self._powered.get(bridge, ()):
+            if bridge.type_name not in _SHPC:
                 self._asked.add(function)
+            bridge.press_button()
             return []
-        return [gone for each in self._in_slot(bus, slot) for gone in self.remove(each)]
+        gone = [gone for each in self._in_slot(bus, slot) for gone in self.remove(each)]
+        bridge.card_left()
+        return gone
 
     @staticmethod
     def _in_slot(bus: PciBus, slot: int) -> list[PciFunction]:
         """The functions of *slot*, the newest first."""
         return [each for each in reversed(bus.devices) if isinstance(each, PciFunction) and slot_of(each.devfn) == slot]
+
+    def _power_off(self, bus: Bus) -> None:
+        """The guest has switched the slot behind a port off."""
+        self.on_gone([gone for device in tuple(bus.devices) for gone in self.remove(device)])
 
     def remove(self, device: Device) -> list[Deleted]:
         """Take *device* away with what is behind it; what has gone, in order."""
@@ -212,18 +228,21 @@ class HotPlug:
     def reset(self) -> list[Deleted]:
         """system_reset: requests that ACPI has are done, bridges look which of their slots are taken."""
         gone: list[Deleted] = []
-        board = self.machine.board
-        for root in board.pci_buses:
+        for root in self.machine.board.pci_buses:
             for bus in tuple(root.walk()) if isinstance(root, PciBus) else ():
                 for slot in sorted(self._leaving.pop(bus, ())):
                     for function in self._in_slot(bus, slot):
                         fixed = isinstance(function, PciBridge) and not function.hotplugged
                         if not fixed and self._may_leave(function):
                             gone += self.remove(function)
-        for device in board.devices:
+        self.begin()
+        return gone
+
+    def begin(self) -> None:
+        """A reset, the one at the start included: bridges give power to slots with a card in them."""
+        for device in self.machine.board.devices:
             if isinstance(device, PciBridge) and not self.by_acpi(device.secondary):
                 self._powered[device] = {slot_of(devfn) for devfn in device.secondary.slots}
-        return gone
 
 
 def _with_parts(device: Device) -> Iterator[Device]:

@@ -174,6 +174,7 @@ class Machine:
             for device in self.plan.devices:
                 add_device(self, device)
             self.board.machine_done()
+            self.hotplug.begin()
             self.check_boot_files()
             self.acpi_blocks()
         check_globals(self)

@@ -213,7 +213,7 @@ class Quirks(NamedTuple):
     virtio_memory_stays: str = "virtio based memory devices cannot be unplugged."
     """Unplugging another virtio memory device (seen)."""
     ports_have_one_slot: bool = True
-    """A device comes to a PCI Express port only while slot 0 is empty (10.0; seen)."""
+    """A device without addr= comes to a PCI Express port only while slot 0 is empty (10.0; seen)."""
     json_device_properties: bool = True
     """device_add takes properties as JSON values of their types, not as text (10.0; seen)."""
     device_id_text: str = ""

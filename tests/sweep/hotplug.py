@@ -58,10 +58,18 @@ def machine_words(rng: random.Random, target: str = "x86_64") -> list[str]:
     words = ["-M", family, "-nodefaults", "-smp", f"{cpus},maxcpus={cpus + rng.randrange(4)}"]
     words += ["-m", f"{memory},slots={slots},maxmem=16G" if slots else memory]
     for n in range(rng.randrange(4)):
-        if family != "pc":
+        if family != "pc" and rng.random() < 0.8:
             words += ["-device", f"pcie-root-port,id=b{n},chassis={n + 1}"]
+        elif family != "pc":
+            words += ["-device", f"pcie-pci-bridge,id=b{n}"]
         else:
             words += ["-device", f"pci-bridge,id=b{n},chassis_nr={n + 1}"]
+        if rng.random() < 0.4:
+            # a card that was there from the start
+            words += ["-device", f"{rng.choice(PCI[:5])},bus=b{n},id=cold{n}"]
+    if family == "q35" and rng.random() < 0.3:
+        # ports see to their slots themselves
+        words += ["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"]
     if rng.random() < 0.4:
         words += ["-device", f"{rng.choice(PCI[:5])},id=cold"]
     if target == "aarch64":
@@ -82,7 +90,7 @@ class Wish:
     def __init__(self, rng: random.Random, target: str = "x86_64") -> None:
         self.rng = rng
         self.target = target
-        self.devices = ["cold"]
+        self.devices = ["cold", "cold0", "cold1"]
         self.backends = ["m0", "m1", "m2"]
         self.count = 0
 

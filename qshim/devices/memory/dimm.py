@@ -111,12 +111,12 @@ class Dimm(Device):
         name = self.memdev
         if not name:
             raise DeviceError("'memdev' property is not set")
-        self._check_backend(name)
         nodes = board.numa_nodes
         if (nodes and self.node >= nodes) or (not nodes and self.node):
             raise DeviceError(
                 f"'DIMM property node has value {self.node}' which exceeds the number of numa nodes: {nodes or 1}"
             )
+        self._check_backend(name)
         backend = board.backends[name]
         region = board.backend_regions[name]
         self.region = self.make_region(region)

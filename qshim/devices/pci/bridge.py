@@ -35,9 +35,15 @@ class _Windows:
 
 
 CAP_EXPRESS, LINK_STATUS, SLOT_CONTROL, SLOT_STATUS = 0x10, 0x12, 0x18, 0x1A
+LINK_CAPABILITIES, LINK_WIDTH, LINK_SPEED = 0x0C, 0x3F0, 0xF
 LINK_ACTIVE, CARD_PRESENT = 1 << 13, 1 << 6
 SLOT_IMPLEMENTED = 1
 """In the high byte of the flags of the PCI Express capability."""
+POWER_OFF = 0x400
+SLOT_OFF, BUTTON_PRESSED, CARD_CHANGED, COMMAND_DONE = 0x700, 1, 1 << 3, 1 << 4
+"""Bits of slot control: power is off, and its lamp; bits of slot status."""
+SLOT_EVENTS = BUTTON_PRESSED | CARD_CHANGED | COMMAND_DONE
+"""Bits of slot status that are cleared by writing them."""
 SLOT_EMPTY = 0x7C0
 """Slot control without a card: both lamps are off, and so is power."""
 
@@ -185,6 +191,37 @@ class PciBridge(PciFunction):
                 for device in tuple(self.secondary.devices):
                     reset_below(device)
 
+    def config_write(self, offset: int, value: int, size: int) -> None:
+        """Write *size* bytes from *offset* on; registers act, those of the slot last."""
+        before = bytes(self.config[offset : offset + size])
+        super().config_write(offset, value, size)
+        self._switch_slot(offset, before, value)
+
+    def _switch_slot(self, offset: int, before: bytes, value: int) -> None:
+        """A card goes when its slot's power and power lamp have both been switched off (seen on 7.2, 10.0 and 11.1)."""
+        at = self.capability(CAP_EXPRESS)
+        where, status = at + SLOT_CONTROL, at + SLOT_STATUS
+        if not self.has_slot:
+            return
+        was = bytearray(self.config)
+        was[offset : offset + len(before)] = before
+        if offset <= status < offset + len(before) and value >> 8 * (status - offset) & SLOT_EVENTS & ~was[status]:
+            # whoever clears events that were not there would lose one that comes just now: none is cleared
+            self.config[status] = self.config[status] & ~SLOT_EVENTS | was[status] & SLOT_EVENTS
+        if not offset < where + 2 or not where < offset + len(before):
+            return
+        # QEMU looks at what is written, as if it were written to all of the register
+        switched = _is_off(self.config, where) and not _is_off(was, where)
+        if switched and self._has_card and offset == where and len(before) > 1:
+            self.config[at + SLOT_STATUS] |= CARD_CHANGED
+            self.board.power_off(self.secondary)
+        self.config[at + SLOT_STATUS] |= COMMAND_DONE
+
+    @property
+    def _has_card(self) -> bool:
+        """The port itself knows of a card."""
+        return bool(self.secondary.slots) and self.board.owns_slot(self.secondary)
+
     def reset(self) -> None:
         """The registers of the windows go back, the windows themselves stay until the next write (5.3)."""
         super().reset()
@@ -195,25 +232,79 @@ class PciBridge(PciFunction):
     def machine_done(self) -> None:
         """The first reset comes when everything is plugged in."""
         super().machine_done()
+        if self.has_slot:
+            self.clear_mask[self.capability(CAP_EXPRESS) + SLOT_STATUS] |= SLOT_EVENTS
         self._look_into_slot()
+
+    @property
+    def has_slot(self) -> bool:
+        """It is a PCI Express port with a slot."""
+        at = self.capability(CAP_EXPRESS)
+        return bool(at and self.config[at + 3] & SLOT_IMPLEMENTED)
+
+    @property
+    def slot_has_power(self) -> bool:
+        """Power, or its lamp, is on in the slot of a port."""
+        return not _is_off(self.config, self.capability(CAP_EXPRESS) + SLOT_CONTROL)
+
+    def press_button(self) -> None:
+        """Somebody wants the card to leave: the guest sees the button pressed."""
+        self._slot_event(BUTTON_PRESSED)
+
+    def card_came(self) -> None:
+        """A card was plugged in while the machine runs."""
+        if self.has_slot and not self.board.owns_slot(self.secondary):
+            # ACPI gives it power, and does not care for lamps
+            self.config[self.capability(CAP_EXPRESS) + SLOT_CONTROL + 1] &= ~(POWER_OFF >> 8)
+        self._slot_event(BUTTON_PRESSED | CARD_CHANGED)
+
+    def card_left(self) -> None:
+        """The card in a slot without power was taken away."""
+        if self.has_slot:
+            self.config[self.capability(CAP_EXPRESS) + SLOT_STATUS] &= ~BUTTON_PRESSED
+        self._slot_event(CARD_CHANGED)
+
+    def _slot_event(self, bits: int) -> None:
+        if self.has_slot and self.board.owns_slot(self.secondary):
+            self.config[self.capability(CAP_EXPRESS) + SLOT_STATUS] |= bits
 
     def _look_into_slot(self) -> None:
         """A PCI Express slot has power when there is a card in it at reset."""
         at = self.capability(CAP_EXPRESS)
-        if at and self.config[at + 3] & SLOT_IMPLEMENTED:
+        if self.has_slot:
             control = self.board.quirks.pcie_slot_with_card if self.secondary.slots else SLOT_EMPTY
             self.config[at + SLOT_CONTROL : at + SLOT_CONTROL + 2] = control.to_bytes(2, "little")
+            self.config[at + SLOT_STATUS] &= ~SLOT_EVENTS
 
     def config_read(self, offset: int, size: int) -> int:
         """A port with a card tells that its link is up, and that there is one."""
-        value = super().config_read(offset, size)
         at = self.capability(CAP_EXPRESS)
-        if at and self.config[at + 3] & SLOT_IMPLEMENTED and self.secondary.slots:
+        if self.has_slot and offset < at + LINK_STATUS + 2 and at + LINK_STATUS < offset + size:
+            self._sync_link(at)
+        value = super().config_read(offset, size)
+        if self.has_slot and self._has_card:
             active = LINK_ACTIVE if self.is_on("x-pcie-lnksta-dllla", True) else 0
             for where, bits in ((at + SLOT_STATUS, CARD_PRESENT), (at + LINK_STATUS, active)):
                 shift = 8 * (where - offset)
                 value |= (bits << shift if shift >= 0 else bits >> -shift) & (1 << 8 * size) - 1
         return value
+
+    def _sync_link(self, at: int) -> None:
+        """The link is as wide and fast as the card, no more than the port can, and x1 with 2.5 GT/s at least."""
+        card = self.secondary.slots.get(0)
+        there = card.capability(CAP_EXPRESS) if card is not None else 0
+        most = int.from_bytes(self.config[at + LINK_CAPABILITIES : at + LINK_CAPABILITIES + 2], "little")
+        told = most
+        if card is not None and there:
+            told = int.from_bytes(card.config[there + LINK_STATUS : there + LINK_STATUS + 2], "little")
+        elif card is not None and self.board.descends(card.type_name, "virtio-pci"):
+            # its capability of Express comes with the bus, and is not in the catalogue
+            plain = card.is_on("disable-modern", False) or card.is_on("x-disable-pcie", False)
+            told = most if plain else 0
+        width, speed = min(told & LINK_WIDTH, most & LINK_WIDTH), min(told & LINK_SPEED, most & LINK_SPEED)
+        status = int.from_bytes(self.config[at + LINK_STATUS : at + LINK_STATUS + 2], "little")
+        status = status & ~(LINK_WIDTH | LINK_SPEED) | (width or 0x10) | (speed or 1)
+        self.config[at + LINK_STATUS : at + LINK_STATUS + 2] = status.to_bytes(2, "little")
 
     def unrealize(self) -> None:
         """Take windows and bus away."""
@@ -221,6 +312,11 @@ class PciBridge(PciFunction):
             self._drop_windows()
             self.secondary.close()
         super().unrealize()
+
+
+def _is_off(config: bytes | bytearray, where: int) -> bool:
+    """Slot control at *where* says that power and its lamp are off."""
+    return int.from_bytes(config[where : where + 2], "little") & SLOT_OFF == SLOT_OFF
 
 
 def reset_below(device: object) -> None:

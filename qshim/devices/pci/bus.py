@@ -110,11 +110,7 @@ class PciBus(Bus):
     def _has_one_slot(self) -> bool:
         """It is behind a PCI Express port, where only slot 0 is seen."""
         board = self.board
-        return (
-            board.quirks.ports_have_one_slot
-            and self.bridge is not None
-            and board.descends(self.bridge.type_name, "pcie-slot")
-        )
+        return self.bridge is not None and board.descends(self.bridge.type_name, "pcie-slot")
 
     # --- slots (5.4) ---
 
@@ -135,6 +131,7 @@ class PciBus(Bus):
         :raises DeviceError: there is none, or it is taken.
         """
         name = function.type_name
+        looks = devfn != ANY or self.board.quirks.ports_have_one_slot
         if devfn == ANY:
             free = (n for n in range(self.devfn_min, SLOTS * FUNCTIONS, FUNCTIONS) if n not in self.slots)
             found = next((n for n in free if slot_of(n) not in self.reserved), None)
@@ -153,7 +150,7 @@ class PciBus(Bus):
                 f"in use by {other.type_name},id={other.id or '(null)'}"
             )
         first = self.slots.get(slot << 3)
-        visible = self.slots.get(0) if self._has_one_slot else first if number else None
+        visible = self.slots.get(0) if looks and self._has_one_slot else first if number else None
         if function.hotplugged and visible is not None and not function.is_virtual:
             raise DeviceError(
                 f"PCI: slot {slot_of(visible.devfn)} function 0 already occupied by {visible.type_name}, "
