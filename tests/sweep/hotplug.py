@@ -65,8 +65,9 @@ def machine_words(rng: random.Random, target: str = "x86_64") -> list[str]:
         else:
             words += ["-device", f"pci-bridge,id=b{n},chassis_nr={n + 1}"]
         if rng.random() < 0.4:
-            # a card that was there from the start
-            words += ["-device", f"{rng.choice(PCI[:5])},bus=b{n},id=cold{n}"]
+            # a card that was there from the start; bridges of their own controller have no slot 0
+            addr = "" if "pcie-root-port" in words[-1] else f",addr={rng.randrange(1, 8)}"
+            words += ["-device", f"{rng.choice(PCI[:5])},bus=b{n},id=cold{n}{addr}"]
     if family == "q35" and rng.random() < 0.3:
         # ports see to their slots themselves
         words += ["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"]
