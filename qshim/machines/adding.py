@@ -85,6 +85,8 @@ def plug_in(
     machine.check_added(device)
     # a slot that is taken is refused before nearly everything else of the device is looked at
     if isinstance(device, PciFunction) and isinstance(bus, PciBus):
+        if board.completed:
+            machine.hotplug.check_port(bus)
         device.check_acpi_index()
         bus.try_slot(device, given.get("addr"))
     check_singles(board, driver)
@@ -100,6 +102,8 @@ def plug_in(
     try:
         check_controller(device, isinstance(device, PciFunction) and machine.hotplug.by_acpi(device.pci_bus))
     except DeviceError:
+        if board.completed:
+            machine.hotplug.forgotten(device)
         board.unplug(device)
         raise
     if board.completed and isinstance(device, PciFunction):

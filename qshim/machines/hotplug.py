@@ -96,7 +96,30 @@ class HotPlug:
             return bus.hotpluggable
         if bus.is_root:
             return bus.hotpluggable and bus is self.machine.board.pci_buses[0] and self._acpi_root
-        return bus.hotpluggable
+        return bus.hotpluggable and (bus.bridge is None or self._serves(bus, bus.bridge))
+
+    def _serves(self, bus: PciBus, bridge: PciBridge) -> bool:
+        """Somebody serves the cards behind *bridge*: ACPI, the port, or a standard hot-plug controller."""
+        wanted = bridge.is_on("hotplug", True)
+        if self.by_acpi(bus):
+            return wanted
+        if bridge.has_slot:
+            return wanted or self.machine.quirks.port_refuses_cards
+        return bridge.type_name in _SHPC and bridge.is_on("shpc", True)
+
+    def check_port(self, bus: PciBus, doing: str = "plug") -> None:
+        """What a port without hot-plug says itself (7.2).
+
+        :raises DeviceError: it does not want cards to come or go.
+        """
+        bridge = bus.bridge
+        if bridge is None or self.by_acpi(bus) or not bridge.has_slot or bridge.is_on("hotplug", True):
+            return
+        raise DeviceError(f"Hot-{doing} failed: unsupported by the port device '{bridge.id or ''}'")
+
+    def forgotten(self, device: Device) -> None:
+        """*device* was refused once it was whole: its parts are told of, itself it is not."""
+        self.on_gone([Deleted(part.id, part.path or "") for part in _with_parts(device) if part is not device])
 
     @property
     def _acpi_root(self) -> bool:
@@ -147,6 +170,7 @@ class HotPlug:
         if isinstance(device, (VirtioMem, VirtioPmem)):
             self._check_virtio(device)
         if isinstance(device, PciFunction):
+            self.check_port(device.pci_bus, "unplug")
             return self._request_pci(device)
         if bus is None:
             raise DeviceError(f"Device '{device.type_name}' can not be hotplugged on this machine")

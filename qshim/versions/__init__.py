@@ -206,6 +206,8 @@ class Quirks(NamedTuple):
     """A memory device's address is looked at before its size (7.2; seen)."""
     hotplug_type_first: bool = False
     """A type that cannot be hot-plugged is refused before its bus is looked for (7.2; seen)."""
+    port_refuses_cards: bool = False
+    """A port with hotplug=off refuses cards itself, not its bus (7.2; seen)."""
     no_cpu_unplug: str = "acpi: device unplug request for not supported device type: {}"
     """Asking a CPU to leave a machine whose guest has not switched CPU hot-plug on (11.1 waits; seen)."""
     virtio_memory_leaves: bool = True
@@ -294,6 +296,7 @@ V7_2 = V10_0._replace(
     q35_interrupt_order=("ioapic", "pic1", "pic0"),
     smbase_needs_query=True,
     hotplug_type_first=True,
+    port_refuses_cards=True,
     address_checked_first=True,
     virtio_memory_leaves=False,
     ports_have_one_slot=False,
