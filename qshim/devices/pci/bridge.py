@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qshim.devices.pci.bus import PciBus
-from qshim.devices.pci.function import COMMAND, PciFunction
+from qshim.devices.pci.function import CAP_EXPRESS, COMMAND, PciFunction
 from qshim.units import SPACE
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class _Windows:
     vga_shown: bool
 
 
-CAP_EXPRESS, LINK_STATUS, SLOT_CONTROL, SLOT_STATUS = 0x10, 0x12, 0x18, 0x1A
+LINK_STATUS, SLOT_CONTROL, SLOT_STATUS = 0x12, 0x18, 0x1A
 LINK_CAPABILITIES, LINK_WIDTH, LINK_SPEED = 0x0C, 0x3F0, 0xF
 LINK_ACTIVE, CARD_PRESENT = 1 << 13, 1 << 6
 SLOT_IMPLEMENTED = 1

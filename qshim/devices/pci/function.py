@@ -22,11 +22,11 @@ COMMAND, STATUS = 0x04, 0x06
 CACHE_LINE, LATENCY, HEADER = 0x0C, 0x0D, 0x0E
 SUBSYSTEM = 0x2C
 CAPABILITIES, INTERRUPT_LINE = 0x34, 0x3C
-CAPABILITIES, EXPRESS, EXTENDED_TAGS = 0x34, 0x10, 0x20
-"""The pointer to the first capability, the id of that of Express, and a bit of what such a function can do."""
+EXTENDED_TAGS = 0x20
+"""A bit of what a function with the capability of Express can do."""
 COMMAND_MASK = 0x0507
 COMMAND_MASTER = 0x4
-CAP_PM, CAP_MSI, CAP_MSIX = 0x01, 0x05, 0x11
+CAP_PM, CAP_MSI, CAP_EXPRESS, CAP_MSIX = 0x01, 0x05, 0x10, 0x11
 MOST_ACPI_INDEX = 16383
 CONFIG_SIZE, EXPRESS_CONFIG_SIZE = 0x100, 0x1000
 
@@ -127,11 +127,9 @@ class PciFunction(Device):
         """Machine types of old do not say that they take long tags (`x-pcie-ext-tag`)."""
         if self.is_on("x-pcie-ext-tag", True):
             return
-        at, left = self.config[CAPABILITIES], len(self.config)
-        while at and left:
-            if self.config[at] == EXPRESS:
-                self.config[at + 4] &= ~EXTENDED_TAGS & 0xFF
-            at, left = self.config[at + 1], left - 1
+        at = self.capability(CAP_EXPRESS)
+        if at:
+            self.config[at + 4] &= ~EXTENDED_TAGS & 0xFF
 
     def check_acpi_index(self) -> None:
         """Whether its number is one that firmware can tell from others.
